@@ -1,0 +1,72 @@
+"""Named model bundles: which encoder, decoder, tokenizer and generator belong together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import UserError
+
+MINI_WEIGHTS = Path(__file__).parent / "mini" / "weights"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Where the parts of a bundle come from; nothing is loaded here."""
+
+    name: str
+    summary: str
+    encoder: str
+    """fairseq2 asset card of the SONAR encoder; its tokenizer goes by the same name."""
+
+    decoder: str
+    """fairseq2 asset card of the SONAR decoder; its tokenizer goes by the same name."""
+
+    generator: str
+    """Directory in SONAR-LLM's layout, or a Hugging Face id."""
+
+    max_tokens: int
+    """Positions of encoder and decoder: the longest text in tokens, control symbols included."""
+
+    licence: str
+    language: str = "eng_Latn"
+    tokenizer_model: Path | None = None
+    """SentencePiece model where it is known to be on disk: texts can then be measured without the models."""
+
+
+def _sonar_llm(size: str) -> Bundle:
+    return Bundle(
+        name=f"sonar-llm-{size}",
+        summary=f"SONAR-LLM {size.upper()} with SONAR's text encoder and decoder",
+        encoder="text_sonar_basic_encoder",
+        decoder="text_sonar_basic_decoder",
+        generator=f"raxtemur/sonar-llm-{size}",
+        max_tokens=512,
+        licence="SONAR's weights: CC-BY-NC 4.0",
+    )
+
+
+BUNDLES: Mapping[str, Bundle] = {
+    bundle.name: bundle
+    for bundle in (
+        Bundle(
+            name="mini",
+            summary="embedded toy models of the same architectures, trained on simple English",
+            encoder="sonar_mini_encoder",
+            decoder="sonar_mini_decoder",
+            generator=str(MINI_WEIGHTS / "generator"),
+            max_tokens=128,
+            licence="MIT; trained on Tatoeba (CC-BY 2.0 FR) and TinyStories among others",
+            tokenizer_model=MINI_WEIGHTS / "tokenizer.model",
+        ),
+        *(_sonar_llm(size) for size in ("100m", "300m", "600m", "900m", "1.3b")),
+    )
+}
+"""Every bundle by its name."""
+
+
+def find_bundle(name: str) -> Bundle:
+    """Return the bundle of this name, or raise a UserError that lists them."""
+    try:
+        return BUNDLES[name]
+    except KeyError:
+        raise UserError(f"bundle: {name!r} is unknown; there are {', '.join(BUNDLES)}") from None

@@ -1,0 +1,161 @@
+"""What the store gives to its readers: plain frozen values, no ORM objects, no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Life of a run: queued → loading → running ⇄ paused → finished | stopped | failed, or crashed."""
+
+    QUEUED = "queued"
+    LOADING = "loading"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    CRASHED = "crashed"
+
+    @property
+    def is_held_by_worker(self) -> bool:
+        """A worker process is responsible for the run."""
+        return self in (Status.LOADING, Status.RUNNING, Status.PAUSED)
+
+    @property
+    def has_ended(self) -> bool:
+        """No further step will come by itself."""
+        return self in (Status.FINISHED, Status.STOPPED, Status.FAILED, Status.CRASHED)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A named group of runs."""
+
+    id: int
+    name: str
+    created: float
+    """Unix time, seconds; so are all times of the store."""
+    notes: str
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One optimisation with the newest values of its trajectory."""
+
+    id: int
+    session: str
+    number: int
+    """Number within the session, from 1."""
+    name: str | None
+    spec: str
+    """RunSpec as JSON; `engine.spec.RunSpec.model_validate_json` reads it."""
+    init: str
+    """Where z started, as one line of text."""
+    target: str
+    loss_name: str
+    """The objective, for example `ce` or `ce + 0.1 cosine`."""
+    bundle: str
+    bundle_digest: str | None
+    steps: int
+    """Updates asked for."""
+    status: Status
+    """As stored, except that a run whose worker process is gone is `crashed`."""
+    origin: str
+    """`recorded` by this program, or `published` (typed in from a publication)."""
+    parent_run: int | None
+    parent_step: int | None
+    device: str
+    seed: int
+    worker_pid: int | None
+    heartbeat: float | None
+    error: str | None
+    created: float
+    started: float | None
+    ended: float | None
+    last_step: int | None
+    loss: float | None
+    similarity: float | None
+    lr: float | None
+    """Learning rate that the next update will use, or the last one used."""
+    z_norm: float | None
+    match: bool | None
+    """Whether the newest decoded prediction equals the target; None when nothing is decoded yet."""
+    decoded_prediction: str | None
+    """The newest decoded prediction."""
+    first_match_step: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """Row k of a trajectory: everything about z before update k (design: 'Step k is one z')."""
+
+    run: int
+    step: int
+    loss: float | None
+    """None when it is not finite."""
+    terms: Mapping[str, float | None]
+    similarity: float | None
+    grad_norm: float | None
+    z_norm: float | None
+    lr: float | None
+    """None in the last row: no update is made from it."""
+    elapsed_ms: float | None
+    decoded_z: str | None
+    decoded_prediction: str | None
+    match: bool | None
+    state_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened to a run, at the step that it took effect with."""
+
+    id: int
+    run: int
+    step: int | None
+    time: float
+    kind: str
+    """created, started, paused, resumed, stopped, lr, finished, failed, crashed, device, …"""
+    detail: str
+    """One line for people, for example `0.01 → 0.005`; may be empty."""
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """What a viewer asked for and what became of it."""
+
+    id: int
+    run: int | None
+    """None for a command to the worker itself."""
+    device: str
+    kind: str
+    """pause, resume, stop, set; for a worker: stop."""
+    arguments: Mapping[str, Any]
+    requested: float
+    who: str
+    status: str
+    """pending, applied, rejected"""
+    applied_step: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """The worker of a device, as it last described itself."""
+
+    device: str
+    pid: int
+    start: str
+    """engine.process.process_start of the process"""
+    started: float
+    heartbeat: float
+    state: str
+    """starting, loading BUNDLE, idle, running N, leaving"""
+    idle_timeout_s: float
+    log: str
+    alive: bool
+    """Whether that process exists now."""

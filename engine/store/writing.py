@@ -1,0 +1,140 @@
+"""What viewers write: sessions, runs to be done, and commands. Everything else is the worker's."""
+
+import getpass
+import json
+import platform
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.exc import DatabaseError
+from sqlmodel import Session as Transaction
+from sqlmodel import col, select
+
+from engine.spec import RunSpec
+from engine.store.connection import unwritable
+from engine.store.orm import open_engine
+from engine.store.records import Status
+from engine.store.schema import prepare
+from engine.store.tables import Command, Event, Run, Session, Vector
+from engine.store.vectors import VectorArray, pack
+
+
+@contextmanager
+def transaction(path: Path) -> Iterator[Transaction]:
+    """Prepare the database and open one transaction: committed at the end, or nothing is changed.
+
+    Raises:
+        UserError: the database cannot be written (damaged, newer, locked, read-only, disk full).
+    """
+    prepare(path)
+    engine = open_engine(path)
+    try:
+        with Transaction(engine) as open_transaction:
+            yield open_transaction
+            open_transaction.commit()
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        raise unwritable(path, getattr(error, "orig", None) or error) from error
+    finally:
+        engine.dispose()
+
+
+def add_run(
+    path: Path,
+    spec: RunSpec,
+    *,
+    device: str,
+    session: str,
+    name: str | None = None,
+    initial: VectorArray | None = None,
+) -> int:
+    """Put a run into the queue of a device; its session is made when there is none of that name.
+
+    Returns:
+        The id of the run.
+    """
+    with transaction(path) as open_transaction:
+        run = new_run(open_transaction, spec, device=device, session=session, name=name)
+        assert run.id is not None
+        if initial is not None:
+            open_transaction.add(
+                Vector(run=run.id, step=0, kind="init", dimension=initial.size, data=pack(initial))
+            )
+        open_transaction.add(Event(run=run.id, time=run.created, kind="created", who=who()))
+        return run.id
+
+
+def new_run(
+    open_transaction: Transaction,
+    spec: RunSpec,
+    *,
+    device: str,
+    session: str,
+    name: str | None = None,
+    status: Status = Status.QUEUED,
+    origin: str = "recorded",
+) -> Run:
+    """Add a run to an open transaction, with the next number of its session."""
+    home = open_transaction.exec(select(Session).where(Session.name == session)).first()
+    if home is None:
+        home = Session(name=session, created=time.time())
+        open_transaction.add(home)
+        open_transaction.flush()
+    assert home.id is not None
+    last = open_transaction.exec(select(func.max(Run.number)).where(col(Run.session_id) == home.id)).one()
+    run = Run(
+        session_id=home.id,
+        number=(last or 0) + 1,
+        name=name,
+        spec=spec.model_dump_json(),
+        init=str(spec.init),
+        target=spec.target,
+        loss_name=spec.loss_name,
+        bundle=spec.bundle,
+        lr=spec.lr,
+        steps=spec.steps,
+        status=status,
+        origin=origin,
+        device=device,
+        seed=spec.seed,
+        created=time.time(),
+    )
+    open_transaction.add(run)
+    open_transaction.flush()
+    return run
+
+
+def add_command(
+    path: Path, *, device: str, kind: str, run: int | None = None, arguments: Mapping[str, Any] | None = None
+) -> int:
+    """Ask the worker of a device for something.
+
+    Returns:
+        The id of the command, by which `Reader.command` tells what became of it.
+    """
+    with transaction(path) as open_transaction:
+        command = Command(
+            run=run,
+            device=device,
+            kind=kind,
+            arguments=json.dumps(arguments or {}),
+            requested=time.time(),
+            who=who(),
+        )
+        open_transaction.add(command)
+        open_transaction.flush()
+        assert command.id is not None
+        return command.id
+
+
+def who() -> str:
+    """Who is asking: `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        user = "unknown"
+    return f"{user}@{platform.node()}"

@@ -1,0 +1,377 @@
+"""The worker: claim queued runs, step them, obey commands, record everything.
+
+    python -m engine.worker --db sessions.db --device cpu
+
+One for each database and device, held to that by a lock file. It is started by viewers
+(engine.control.ensure_worker), knows nothing of them, and reads and writes the database only. It keeps the
+models loaded between runs and leaves when nothing has happened for its idle time.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from engine.errors import UserError
+from engine.spec import RunSpec
+from engine.store.recording import Claim, Event, Recorder
+from engine.store.records import CommandRecord, Status, StepRecord
+from engine.store.schema import prepare
+from engine.workerfiles import worker_lock, worker_log
+
+if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed
+    from engine.models.loading import LoadedBundle
+    from engine.optimizer import Optimization
+
+IDLE_MINUTES_VARIABLE = "SONAR_EXPLORE_IDLE_MINUTES"
+DEFAULT_IDLE_MINUTES = 10.0
+
+CHECKPOINT_STEPS = 50
+CHECKPOINT_S = 5.0
+
+_POLL_S = 0.02
+_HEARTBEAT_S = 1.0
+_LOCK_PATIENCE_S = 30.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until there is nothing to do for the idle time, or until asked to leave."""
+    parser = argparse.ArgumentParser(prog="python -m engine.worker", description=__doc__)
+    parser.add_argument("--db", type=Path, required=True)
+    parser.add_argument("--device", required=True, help="cpu or cuda:N")
+    parser.add_argument("--idle-minutes", type=float, default=_idle_minutes())
+    options = parser.parse_args(arguments)
+    try:
+        prepare(options.db)
+    except UserError as error:
+        report(str(error))
+        return 2
+    recorder = Recorder(options.db, options.device, report=report)
+    lock = FileLock(worker_lock(options.db, options.device))
+    try:
+        if _acquire(lock, recorder):
+            Worker(recorder, idle_timeout_s=options.idle_minutes * 60).serve()
+    finally:
+        lock.release()
+        recorder.close()
+    return 0
+
+
+def report(line: str) -> None:
+    """Put a line with the time into the log."""
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), f"[{os.getpid()}]", line, file=sys.stderr, flush=True)
+
+
+@dataclass
+class ActiveRun:
+    """A run whose models are loaded and whose state is in memory."""
+
+    id: int
+    spec: RunSpec
+    optimization: "Optimization"
+    is_running: bool = True
+    checkpoint_step: int = 0
+    checkpoint_time: float = field(default_factory=time.monotonic)
+
+    @property
+    def next_step(self) -> int:
+        """The step whose row comes next."""
+        return self.optimization.next_step(0)
+
+    def checkpoint(self) -> bytes:
+        """The state now, to go on from."""
+        self.checkpoint_step, self.checkpoint_time = self.next_step, time.monotonic()
+        return self.optimization.state_bytes(0)
+
+    @property
+    def checkpoint_is_due(self) -> bool:
+        """The newest checkpoint is too many steps or seconds old."""
+        return (
+            self.next_step - self.checkpoint_step >= CHECKPOINT_STEPS
+            or time.monotonic() - self.checkpoint_time >= CHECKPOINT_S
+        )
+
+
+class Worker:
+    """The loop of one worker process."""
+
+    def __init__(self, recorder: Recorder, *, idle_timeout_s: float) -> None:
+        """`idle_timeout_s`: leave after so many seconds in which no run has stepped."""
+        self._recorder = recorder
+        self._idle_timeout_s = idle_timeout_s
+        self._runs: dict[int, ActiveRun] = {}
+        self._is_leaving = False
+        self._last_work = time.monotonic()
+
+    def serve(self) -> None:
+        """Obey, claim, step; wait when there is nothing to do; leave when that has lasted too long."""
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, self._on_signal)
+        self._describe("starting")
+        stop_beating = threading.Event()
+        heart = threading.Thread(target=self._beat, args=(stop_beating,), daemon=True)
+        heart.start()
+        try:
+            for crashed in self._recorder.mark_crashed():
+                report(f"run {crashed}: its worker is gone; marked as crashed")
+            while not self._is_leaving:
+                self._obey()
+                running = [run for run in self._runs.values() if run.is_running]
+                if not running and (claim := self._recorder.claim(os.getpid())):
+                    self._load(claim)
+                elif running:
+                    for run in running:
+                        self._advance(run)
+                    self._last_work = time.monotonic()
+                elif time.monotonic() - self._last_work < self._idle_timeout_s:
+                    self._wait()
+                elif self._sign_off("the worker left after its idle time", even_if_there_is_work=False):
+                    return
+            self._sign_off("the worker was asked to leave", even_if_there_is_work=True)
+        finally:
+            stop_beating.set()
+            heart.join()
+
+    # Runs
+
+    def _load(self, claim: Claim) -> None:
+        from engine.optimizer import Optimization
+
+        spec = RunSpec.model_validate_json(claim.spec)
+        try:
+            bundle = self._load_bundle(claim.run, spec)
+            initial = None if claim.initial is None else claim.initial[np.newaxis]
+            optimization = Optimization([spec], bundle, initial=initial)
+            if claim.checkpoint is not None:
+                optimization.restore(0, claim.checkpoint)
+            optimization.set_lr(0, claim.lr)
+        except Exception as error:
+            self._fail(claim.run, self._recorder.next_step(claim.run), error)
+            return
+        run = ActiveRun(claim.run, spec, optimization, checkpoint_step=optimization.next_step(0))
+        vectors = {"init": optimization.initial_z[0], "target": optimization.target_vector[0]}
+        self._recorder.start(run.id, digest=bundle.digest, step=run.next_step, vectors=vectors)
+        self._runs[run.id] = run
+        self._describe(f"running {run.id}")
+        report(f"run {run.id}: started at step {run.next_step}")
+
+    def _load_bundle(self, run: int, spec: RunSpec) -> "LoadedBundle":
+        self._describe(f"loading {spec.bundle}")
+        report(f"run {run}: loading {spec.bundle}")
+        from engine.models.loading import load_bundle
+
+        def show(part: str) -> None:
+            self._describe(f"loading {spec.bundle}: {part}")
+
+        device = self._recorder.device
+        try:
+            return load_bundle(spec.bundle, device=device, dtype=spec.dtype, progress=show)
+        except UserError as error:
+            if spec.device != "auto" or device == "cpu":
+                raise
+            self._recorder.add_event(run, None, Event("device", f"on the CPU: {error}"))
+            return load_bundle(spec.bundle, device="cpu", dtype=spec.dtype, progress=show)
+
+    def _advance(self, run: ActiveRun) -> None:
+        try:
+            (step,) = run.optimization.advance()
+        except Exception as error:
+            self._fail(run.id, run.next_step, error)
+            return
+        row = StepRecord(
+            run=run.id,
+            step=step.step,
+            loss=step.loss,
+            terms=step.terms,
+            similarity=step.similarity,
+            grad_norm=step.grad_norm,
+            z_norm=step.z_norm,
+            lr=step.lr,
+            elapsed_ms=step.elapsed_ms,
+            decoded_z=step.decoded_z,
+            decoded_prediction=step.decoded_prediction,
+            match=step.match,
+            state_hash=step.state_hash,
+        )
+        vectors = {"z": step.z} if run.spec.keeps_vector(step.step) else {}
+        if step.decoded_prediction is not None:
+            vectors["prediction"] = step.prediction
+        is_due = step.problem is None and (run.optimization.done or run.checkpoint_is_due)
+        self._recorder.record_step(row, vectors, run.checkpoint() if is_due else None)
+        if step.problem is not None:
+            self._end(run, step.step, Status.FAILED, Event("failed", step.problem), step.problem)
+        elif run.optimization.done:
+            detail = "" if step.match is None else "match" if step.match else "no match"
+            self._end(run, step.step, Status.FINISHED, Event("finished", detail))
+
+    def _fail(self, run: int, step: int, error: Exception) -> None:
+        if not isinstance(error, UserError):
+            traceback.print_exception(error)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, UserError):
+            reason = f"{type(error).__name__}: {reason}; the whole error is in the worker's log"
+        report(f"run {run}: failed: {reason}")
+        self._recorder.end(run, step, Status.FAILED, Event("failed", reason), reason)
+        self._runs.pop(run, None)
+        if "CUDA error" in reason:  # the process can no longer use the card; the next worker can
+            self._is_leaving = True
+
+    def _end(self, run: ActiveRun, step: int, status: Status, event: Event, error: str | None = None) -> None:
+        self._recorder.end(run.id, step, status, event, error)
+        self._runs.pop(run.id, None)
+        self._describe("idle")
+        report(f"run {run.id}: {status} at step {step}")
+
+    # Commands
+
+    def _obey(self) -> None:
+        for command in self._recorder.pending_commands():
+            try:
+                self._carry_out(command)
+            except UserError as error:
+                self._recorder.reject(command, str(error))
+            else:
+                self._last_work = time.monotonic()
+
+    def _carry_out(self, command: CommandRecord) -> None:
+        if command.run is None:
+            if command.kind != "stop":
+                raise UserError(f"{command.kind}: the worker itself can only be stopped")
+            self._is_leaving = True
+            self._recorder.apply(command, None)
+            return
+        run = self._runs.get(command.run)
+        status = self._recorder.status(command.run)
+        if status.has_ended and command.kind != "resume":
+            raise UserError(f"the run has ended ({status})")
+        if command.kind not in _COMMANDS:
+            raise UserError(f"{command.kind}: is unknown")
+        _COMMANDS[command.kind](self, command, run, status)
+
+    def _pause(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
+        if status is Status.PAUSED:
+            raise UserError("the run is paused already")
+        step = run.next_step if run else self._recorder.next_step(_run_of(command))
+        if run:
+            run.is_running = False
+        self._recorder.apply(
+            command,
+            step,
+            event=Event("paused", who=command.who),
+            status=Status.PAUSED,
+            checkpoint=run.checkpoint() if run else None,
+        )
+
+    def _resume(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
+        if status not in (Status.PAUSED, Status.STOPPED, Status.FAILED, Status.CRASHED):
+            raise UserError(f"the run is {status}")
+        step = run.next_step if run else self._recorder.next_step(_run_of(command))
+        if run:
+            run.is_running = True
+        self._recorder.apply(
+            command,
+            step,
+            event=Event("resumed", who=command.who),
+            status=Status.RUNNING if run else Status.QUEUED,
+        )
+
+    def _stop(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
+        step = run.next_step if run else self._recorder.next_step(_run_of(command))
+        self._recorder.apply(
+            command,
+            step,
+            event=Event("stopped", who=command.who),
+            status=Status.STOPPED,
+            checkpoint=run.checkpoint() if run else None,
+        )
+        if run:
+            del self._runs[run.id]
+
+    def _set(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
+        new, old = float(command.arguments["lr"]), self._recorder.lr(_run_of(command))
+        step = run.next_step if run else self._recorder.next_step(_run_of(command))
+        if run:
+            run.optimization.set_lr(0, new)
+        # With a checkpoint at every change, a run that goes on from one steps as it did the first time.
+        self._recorder.apply(
+            command,
+            step,
+            event=Event("lr", f"{old:g} → {new:g}", command.who),
+            lr=new,
+            checkpoint=run.checkpoint() if run else None,
+        )
+
+    # The process
+
+    def _wait(self) -> None:
+        """Wait until somebody else has changed the database, or the idle time is over, or a signal came."""
+        seen = self._recorder.data_version()
+        idle_ends = self._last_work + self._idle_timeout_s
+        while not self._is_leaving and time.monotonic() < idle_ends and self._recorder.data_version() == seen:
+            time.sleep(_POLL_S)
+
+    def _sign_off(self, reason: str, *, even_if_there_is_work: bool) -> bool:
+        """Let go of all runs, which stay paused, and leave; False when there is work after all."""
+        for run in self._runs.values():
+            self._recorder.park(run.id, run.next_step, run.checkpoint(), Event("paused", reason))
+        self._runs.clear()
+        if not self._recorder.leave(Event("paused", reason) if even_if_there_is_work else None):
+            return False
+        report(f"leaving: {reason}")
+        return True
+
+    def _describe(self, state: str) -> None:
+        log = worker_log(self._recorder.path, self._recorder.device)
+        self._recorder.describe_worker(os.getpid(), state, self._idle_timeout_s, log)
+
+    def _beat(self, stop: threading.Event) -> None:
+        recorder = Recorder(self._recorder.path, self._recorder.device, report=report)
+        while not stop.wait(_HEARTBEAT_S):
+            recorder.beat(os.getpid())
+        recorder.close()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._is_leaving = True
+
+
+_COMMANDS = {"pause": Worker._pause, "resume": Worker._resume, "stop": Worker._stop, "set": Worker._set}
+
+
+def _run_of(command: CommandRecord) -> int:
+    assert command.run is not None
+    return command.run
+
+
+def _acquire(lock: FileLock, recorder: Recorder) -> bool:
+    """Take the lock. False: another worker is at work. One that is just leaving is waited for."""
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            lock.acquire(timeout=0.2)
+        except Timeout:
+            if recorder.another_worker_is_alive():
+                return False
+        else:
+            return True
+    return False
+
+
+def _idle_minutes() -> float:
+    try:
+        return float(os.environ.get(IDLE_MINUTES_VARIABLE, DEFAULT_IDLE_MINUTES))
+    except ValueError:
+        return DEFAULT_IDLE_MINUTES
+
+
+if __name__ == "__main__":
+    sys.exit(main())
