@@ -22,18 +22,16 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     """
     _check_is_sqlite(path)
     uri = f"file:{quote(str(path.resolve()))}?mode=ro"
-    connection = _connect(uri)
     try:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return _opened(uri)
     except sqlite3.OperationalError:
-        connection.close()
-        connection = _connect(uri + "&immutable=1")
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        pass
     except sqlite3.DatabaseError as error:
-        connection.close()
         raise unreadable(path, error) from error
-    return connection
+    try:
+        return _opened(uri + "&immutable=1")
+    except sqlite3.DatabaseError as error:
+        raise unreadable(path, error) from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -64,6 +62,16 @@ def unreadable(path: Path, error: Exception) -> UserError:
 def unwritable(path: Path, error: Exception) -> UserError:
     """The one line for a database that cannot be written."""
     return UserError(f"database: {path}: cannot be written: {error}")
+
+
+def _opened(uri: str) -> sqlite3.Connection:
+    connection = _connect(uri)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection
 
 
 def _connect(uri: str) -> sqlite3.Connection:

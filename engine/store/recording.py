@@ -23,7 +23,10 @@ from engine.store.vectors import VectorArray, pack, unpack
 T = TypeVar("T")
 
 _RETRY_S = 1.0
-_HELD = tuple(status for status in Status if status.is_held_by_worker)
+_TRANSIENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""What another program or a full disk causes, and time may cure."""
+
+_HELD = tuple(str(status) for status in Status if status.is_held_by_worker)
 
 
 @dataclass(frozen=True)
@@ -330,6 +333,8 @@ class Recorder:
             try:
                 return self._in_transaction(change)
             except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _TRANSIENT:  # the low byte is the primary code
+                    raise
                 self._report(f"{self.path}: {error}; trying again every {_RETRY_S:g} s")
                 time.sleep(_RETRY_S)
 

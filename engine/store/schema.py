@@ -4,6 +4,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from filelock import FileLock
+
 from engine.errors import UserError
 from engine.store.connection import connect_read_only, unwritable
 
@@ -38,9 +40,8 @@ def prepare(path: Path) -> None:
     """
     if _revision(path) == SCHEMA:
         return
-    # alembic is only needed here, and slow to import.
-    from filelock import FileLock
-
+    if not path.parent.is_dir():  # the lock would make the folder
+        raise UserError(f"database: {path}: cannot be written: there is no folder {path.parent}")
     try:
         with FileLock(f"{path}.lock"):
             revision = _revision(path)

@@ -1,0 +1,168 @@
+"""What a worker records is what readers get."""
+
+import json
+import math
+import os
+import sqlite3
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import UserError
+from engine.spec import RunSpec, VectorInit
+from engine.store.reading import Reader
+from engine.store.recording import Claim, Event, Recorder
+from engine.store.records import Status
+from engine.store.writing import add_run
+
+from .conftest import step
+
+
+def test_a_queued_run_has_its_spec_and_the_next_number_of_its_session(database: Path, run: int) -> None:
+    second = add_run(database, RunSpec(lr=0.5), device="cpu", session="tests", name="bold")
+    other = add_run(database, RunSpec(), device="cpu", session="another")
+    with Reader(database) as reader:
+        runs = {record.id: record for record in reader.runs()}
+        assert [session.name for session in reader.sessions()] == ["tests", "another"]
+        assert [session.runs for session in reader.sessions()] == [2, 1]
+        assert [record.id for record in reader.runs("tests")] == [run, second]
+    assert [runs[key].number for key in (run, second, other)] == [1, 2, 1]
+    assert RunSpec.model_validate_json(runs[second].spec) == RunSpec(lr=0.5)
+    assert (runs[second].name, runs[second].lr, runs[second].status) == ("bold", 0.5, Status.QUEUED)
+    assert (runs[run].init, runs[run].loss_name) == ("I like cheese.", "ce")
+
+
+def test_rows_come_back_as_they_were_written(database: Path, recorder: Recorder, claim: Claim) -> None:
+    hostile = "\x1b[2J[red]oops[/red] \u202e🙂 " + "x" * 10_000
+    rows = [
+        step(claim.run, 0, decoded_z=hostile, decoded_prediction="I eat cheese.", match=False),
+        step(claim.run, 1),
+        step(claim.run, 2, decoded_z="", decoded_prediction="Once", match=True, lr=None),
+    ]
+    for row in rows:
+        recorder.record_step(row, {})
+    with Reader(database) as reader:
+        assert reader.steps(claim.run) == rows
+        assert reader.steps(claim.run, after=0, limit=1) == rows[1:2]
+        assert list(reader.all_steps(claim.run)) == rows
+
+
+def test_the_run_shows_its_newest_values(database: Path, recorder: Recorder, claim: Claim) -> None:
+    texts = {0: ("a", False), 2: ("hit", True), 4: ("hit", True), 5: ("b", False)}
+    for number in range(7):
+        text, match = texts.get(number, (None, None))
+        recorder.record_step(step(claim.run, number, decoded_prediction=text, match=match), {})
+    with Reader(database) as reader:
+        record = reader.run(claim.run)
+    assert (record.last_step, record.loss) == (6, 3.0 / 7)
+    assert (record.decoded_prediction, record.match, record.first_match_step) == ("b", False, 2)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_stored_as_missing(
+    database: Path, recorder: Recorder, claim: Claim, value: float
+) -> None:
+    recorder.record_step(step(claim.run, 0, loss=value, terms={"ce": value}, grad_norm=value), {})
+    with Reader(database) as reader:
+        (row,) = reader.steps(claim.run)
+    assert (row.loss, row.terms, row.grad_norm) == (None, {"ce": None}, None)
+    with sqlite3.connect(database) as connection:
+        (terms,) = connection.execute("SELECT terms FROM step").fetchone()
+    assert json.loads(terms, parse_constant=pytest.fail) == {"ce": None}
+
+
+def test_vectors_are_little_endian_float32(database: Path, recorder: Recorder, claim: Claim) -> None:
+    z = np.array([1.5, -2.0, 3.25e-8], np.float32)
+    recorder.record_step(step(claim.run, 0), {"z": z})
+    with sqlite3.connect(database) as connection:
+        data, dimension = connection.execute("SELECT data, dimension FROM vector WHERE kind = 'z'").fetchone()
+    assert (data, dimension) == (struct.pack("<3f", 1.5, -2.0, 3.25e-8), 3)
+    with Reader(database) as reader:
+        stored = reader.vector(claim.run, 0, "z")
+        assert stored is not None
+        assert stored.tolist() == z.tolist()
+        assert reader.vector(claim.run, 1, "z") is None
+        assert [number for number, _ in reader.vectors(claim.run, "z")] == [0]
+
+
+def test_a_loss_curve_is_the_mean_of_equal_buckets(database: Path, recorder: Recorder, claim: Claim) -> None:
+    losses = [float(number * number % 17) for number in range(101)]
+    for number, loss in enumerate(losses):
+        recorder.record_step(step(claim.run, number, loss=loss), {})
+    with Reader(database) as reader:
+        curve = reader.loss_curve(claim.run, 10)
+        assert reader.loss_curve(claim.run, 200) == losses
+    buckets = [[losses[k] for k in range(101) if k * 10 // 101 == bucket] for bucket in range(10)]
+    assert curve == pytest.approx([sum(bucket) / len(bucket) for bucket in buckets])
+
+
+def test_a_run_whose_process_is_gone_is_shown_as_crashed(
+    database: Path, recorder: Recorder, claim: Claim
+) -> None:
+    with Reader(database) as reader:
+        assert reader.run(claim.run).status is Status.RUNNING
+    with sqlite3.connect(database) as connection:  # the pid of this process, but it started at another time
+        connection.execute("UPDATE run SET worker_start = replace(worker_start, '/', '/9')")
+    with Reader(database) as reader:
+        assert reader.run(claim.run).status is Status.CRASHED
+    assert recorder.mark_crashed() == [claim.run]
+    with Reader(database) as reader:
+        record = reader.run(claim.run)
+        assert record.status is Status.CRASHED
+        assert record.error == f"the worker (process {os.getpid()}) is gone"
+        assert [event.kind for event in reader.events(claim.run)] == ["created", "started", "crashed"]
+
+
+def test_of_an_ended_run_the_last_checkpoint_stays(database: Path, recorder: Recorder, claim: Claim) -> None:
+    recorder.record_step(step(claim.run, 49), {}, b"at 50")
+    recorder.record_step(step(claim.run, 99), {}, b"at 100")
+    recorder.record_step(step(claim.run, 100, lr=None), {}, b"at the end")
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT step FROM checkpoint").fetchall() == [(50,), (100,)]
+        recorder.end(claim.run, 100, Status.FINISHED, Event("finished", "match"))
+        assert connection.execute("SELECT step, data FROM checkpoint").fetchall() == [(100, b"at the end")]
+
+
+def test_a_row_that_is_made_again_replaces_the_first(
+    database: Path, recorder: Recorder, claim: Claim
+) -> None:
+    recorder.record_step(step(claim.run, 0, loss=1.0), {"z": np.ones(2, np.float32)})
+    recorder.record_step(step(claim.run, 0, loss=2.0), {"z": np.zeros(2, np.float32)})
+    with Reader(database) as reader:
+        (row,) = reader.steps(claim.run)
+        z = reader.vector(claim.run, 0, "z")
+    assert row.loss == 2.0
+    assert z is not None
+    assert z.tolist() == [0.0, 0.0]
+
+
+def test_deleting_a_run_takes_everything_of_it_along(
+    database: Path, recorder: Recorder, claim: Claim
+) -> None:
+    recorder.record_step(step(claim.run, 0), {"z": np.ones(2, np.float32)}, b"checkpoint")
+    with sqlite3.connect(database) as connection:
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("DELETE FROM run")
+        for table in ("step", "vector", "event", "checkpoint"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    assert add_run(database, RunSpec(), device="cpu", session="tests") == claim.run + 1
+
+
+def test_a_missing_run_is_named(database: Path, run: int) -> None:
+    with Reader(database) as reader, pytest.raises(UserError, match="there is no run 77"):
+        reader.run(77)
+
+
+def test_a_vector_to_start_from_travels_with_the_run(database: Path, recorder: Recorder) -> None:
+    spec, z = RunSpec(init=VectorInit(run=1, step=3)), np.array([1, 2, 3], np.float32)
+    first = recorder.claim(os.getpid())
+    run = add_run(database, spec, device="cpu", session="tests", initial=z)
+    claim = recorder.claim(os.getpid())
+    assert first is not None
+    assert first.initial is None
+    assert claim is not None
+    assert claim.run == run
+    assert claim.initial is not None
+    assert claim.initial.tolist() == [1, 2, 3]
