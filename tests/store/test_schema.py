@@ -1,6 +1,5 @@
 """Creating, migrating and refusing databases."""
 
-import os
 import sqlite3
 import stat
 import subprocess
@@ -12,7 +11,6 @@ import pytest
 from engine.errors import UserError
 from engine.store.reading import Reader
 from engine.store.schema import SCHEMA, prepare
-from engine.store.tables import SQLModel
 
 
 def test_a_new_database_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -26,7 +24,9 @@ def test_a_new_database_is_for_its_owner_only(tmp_path: Path) -> None:
 def test_migrations_make_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
+    from sqlmodel import SQLModel
 
+    import engine.store.tables  # noqa: F401  (its classes fill the metadata)
     from engine.store.orm import open_engine
 
     path = tmp_path / "new.db"
@@ -45,7 +45,7 @@ def test_a_prepared_database_is_left_alone(tmp_path: Path) -> None:
 
 def test_two_processes_that_create_the_same_database_both_succeed(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
-    program = "import sys; from pathlib import Path; from engine.store.schema import prepare; prepare(Path(sys.argv[1]))"
+    program = "import pathlib, sys, engine.store.schema as s; s.prepare(pathlib.Path(sys.argv[1]))"
     processes = [subprocess.Popen([sys.executable, "-c", program, str(path)]) for _ in range(2)]
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
     with sqlite3.connect(path) as connection:
@@ -120,11 +120,11 @@ def test_looking_leaves_a_database_in_rollback_mode_byte_identical(tmp_path: Pat
     prepare(path)
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
-    before, files = path.read_bytes(), sorted(os.listdir(tmp_path))
+    before, files = path.read_bytes(), sorted(tmp_path.iterdir())
     with Reader(path) as reader:
         reader.sessions()
         reader.runs()
         reader.workers()
         reader.data_version()
     assert path.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == files
+    assert sorted(tmp_path.iterdir()) == files
