@@ -64,7 +64,8 @@ def similarity(prediction: Prediction) -> Tensor:
     """Cosine of the predicted and the target embedding, −1 to 1. # (N,)"""
     predicted, target = prediction.embedding, prediction.target_embedding
     norms = predicted.norm(dim=-1) * target.norm(dim=-1)
-    return (predicted * target).sum(dim=-1) / norms.clamp_min(1e-12)
+    cosine: Tensor = (predicted * target).sum(dim=-1) / norms.clamp_min(1e-12)
+    return cosine
 
 
 def negative_cosine(prediction: Prediction) -> Tensor:
