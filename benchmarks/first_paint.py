@@ -1,0 +1,49 @@
+"""Time from the command to the first paint of the explorer, as a terminal sees it.
+
+    python -m benchmarks.first_paint [RUNS]
+
+Starts `python -m tui` in a pseudo-terminal on the database that it would open, and measures until the footer
+is on the screen.
+"""
+
+import os
+import statistics
+import sys
+import time
+
+import pexpect
+
+FOOTER = b"leave"
+SIZE = (40, 120)
+_TIMEOUT_S = 60.0
+
+
+def first_paint_s() -> float:
+    """Seconds from starting the process to the footer on the screen."""
+    started = time.perf_counter()
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "tui"],
+        dimensions=SIZE,
+        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        timeout=_TIMEOUT_S,
+    )
+    child.expect(FOOTER)
+    painted_s = time.perf_counter() - started
+    child.send("q")
+    child.expect(pexpect.EOF)
+    child.close()
+    return painted_s
+
+
+def main() -> None:
+    """Print the median of some starts, after one that warms the disk cache."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    first_paint_s()
+    seconds = sorted(first_paint_s() for _ in range(runs))
+    middle = statistics.median(seconds)
+    print(f"first paint: {middle:.2f} s ({seconds[0]:.2f} to {seconds[-1]:.2f} s in {runs} starts)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The screen on a real database, with a control that records what it is asked."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import UserError
+from engine.spec import RunSpec
+from engine.store.schema import prepare
+from engine.store.writing import add_command, add_run
+from tests.tui.recording import Recording
+
+
+@dataclass
+class RecordingControl:
+    """Takes the place of engine.control: writes what is asked for, and starts no worker."""
+
+    refusal: str | None = None
+    """When set, everything is refused with this line."""
+
+    queued: list[tuple[RunSpec, str | None, str | None]] = field(default_factory=list)
+    requested: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
+    workers: list[str] = field(default_factory=list)
+
+    def queue_run(
+        self, database: Path, spec: RunSpec, *, session: str | None = None, name: str | None = None
+    ) -> int:
+        self._refuse()
+        self.queued.append((spec, session, name))
+        return add_run(database, spec, device="cpu", session=session or "today", name=name)
+
+    def request(
+        self, database: Path, run_id: int, kind: str, arguments: Mapping[str, Any] | None = None
+    ) -> int:
+        self._refuse()
+        self.requested.append((run_id, kind, arguments or {}))
+        return add_command(database, device="cpu", kind=kind, run=run_id, arguments=arguments)
+
+    def ensure_worker(self, database: Path, device: str) -> None:
+        self.workers.append(device)
+
+    def _refuse(self) -> None:
+        if self.refusal is not None:
+            raise UserError(self.refusal)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without runs; made once, because migrations are slow."""
+    path = tmp_path_factory.mktemp("empty") / "sessions.db"
+    prepare(path)
+    return path
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(empty_database, tmp_path / "sessions.db"))
+
+
+@pytest.fixture
+def recording(database: Path) -> Iterator[Recording]:
+    recording = Recording(database)
+    yield recording
+    recording.close()
+
+
+@pytest.fixture
+def control() -> RecordingControl:
+    return RecordingControl()

@@ -1,0 +1,141 @@
+"""Writes runs into a real database as the worker does, for the screen to read."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from engine.process import boot_id
+from engine.spec import PUBLISHED_TARGET, parse_spec
+from engine.store.connection import connect
+from engine.store.reading import Reader
+from engine.store.recording import Event, Recorder
+from engine.store.records import CommandRecord, Status, StepRecord
+from engine.store.writing import add_command, add_run
+
+DIGEST = "0" * 64
+
+
+class Recording:
+    """One database, and this process in the part of its worker."""
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        self.path = path
+        self.device = device
+        self._recorder = Recorder(path, device, report=print)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._recorder.close()
+
+    def queue(self, *, session: str = "today", name: str | None = None, **fields: object) -> int:
+        """Queue a run; fields are those of RunSpec."""
+        return add_run(self.path, parse_spec(**fields), device=self.device, session=session, name=name)
+
+    def begin(self, **fields: object) -> int:
+        """Queue a run, take it and start it."""
+        run = self.queue(**fields)  # type: ignore[arg-type]
+        claim = self._recorder.claim(os.getpid())
+        assert claim is not None
+        assert claim.run == run, "another run was queued before it"
+        self.serve(f"running {run}")
+        self._recorder.start(run, digest=DIGEST, step=0, vectors={})
+        return run
+
+    def serve(self, state: str) -> None:
+        """Describe this process as the worker."""
+        self._recorder.describe_worker(os.getpid(), state, 600.0, self.path.with_suffix(".log"))
+
+    def steps(self, run: int, rows: Sequence[StepRecord]) -> None:
+        """Record rows, one transaction each, as the worker does."""
+        for row in rows:
+            self._recorder.record_step(row, {})
+
+    def many_steps(self, rows: Sequence[StepRecord]) -> None:
+        """Record many rows in one transaction."""
+        connection = connect(self.path)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT INTO step (run, step, loss, terms, similarity, z_norm, lr)"
+            " VALUES (?, ?, ?, '{}', ?, ?, ?)",
+            [(row.run, row.step, row.loss, row.similarity, row.z_norm, row.lr) for row in rows],
+        )
+        connection.execute("COMMIT")
+        connection.close()
+
+    def event(self, run: int, step: int | None, kind: str, detail: str = "") -> None:
+        """Record an event."""
+        self._recorder.add_event(run, step, Event(kind, detail))
+
+    def end(self, run: int, step: int, status: Status, error: str | None = None) -> None:
+        """End a run."""
+        self._recorder.end(run, step, status, Event(str(status), error or ""), error)
+
+    def ask(self, run: int, kind: str, arguments: Mapping[str, object] | None = None) -> CommandRecord:
+        """Save a command as a viewer does."""
+        command = add_command(self.path, device=self.device, kind=kind, run=run, arguments=arguments)
+        with Reader(self.path) as reader:
+            return reader.command(command)
+
+    def pause(self, run: int, step: int) -> None:
+        """Pause a run, as a command asked."""
+        command = self.ask(run, "pause")
+        self._recorder.apply(command, step, event=Event("paused", who=command.who), status=Status.PAUSED)
+
+    def set_lr(self, run: int, step: int, old: float, new: float) -> None:
+        """Change the learning rate of a run, as a command asked."""
+        command = self.ask(run, "set", {"lr": new})
+        self._recorder.apply(command, step, event=Event("lr", f"{old:g} → {new:g}", command.who), lr=new)
+
+    def reject(self, command: CommandRecord, reason: str) -> None:
+        """Reject a command."""
+        self._recorder.reject(command, reason)
+
+    def abandon(self, run: int) -> None:
+        """Leave the run with a worker process that is not there."""
+        connection = connect(self.path)
+        connection.execute("UPDATE run SET worker_start = ? WHERE id = ?", (f"{boot_id()}/0", run))
+        connection.close()
+
+    def set_origin(self, run: int, origin: str) -> None:
+        """Mark a run as published."""
+        connection = connect(self.path)
+        connection.execute("UPDATE run SET origin = ? WHERE id = ?", (origin, run))
+        connection.close()
+
+
+def row(run: int, step: int, **values: object) -> StepRecord:
+    """A row with plausible figures; some may be given."""
+    loss = 0.1 + 3.5 * math.exp(-step / 6)
+    fields: dict[str, object] = {
+        "run": run,
+        "step": step,
+        "loss": loss,
+        "terms": {"ce": loss},
+        "similarity": 0.05 + 0.1 * (1 - math.exp(-step / 8)),
+        "grad_norm": 1.0,
+        "z_norm": 0.207,
+        "lr": 0.01,
+        "elapsed_ms": 20.0,
+        "decoded_z": None,
+        "decoded_prediction": None,
+        "match": None,
+        "state_hash": None,
+    }
+    return StepRecord(**(fields | values))  # type: ignore[arg-type]
+
+
+def published_like_rows(run: int, steps: int) -> list[StepRecord]:
+    """Rows as the published experiment has them, decoded at every tenth step."""
+    rows = []
+    for step in range(steps):
+        values: dict[str, object] = {}
+        if step % 10 == 0:
+            is_match = step >= 10
+            values = {
+                "decoded_prediction": PUBLISHED_TARGET if is_match else "I eat cheese every day.",
+                "decoded_z": "(Yes) One lot is ready." if is_match else '"Yeah" is "Yeah" is "Yeah".',
+                "match": is_match,
+            }
+        rows.append(row(run, step, **values))
+    return rows

@@ -1,0 +1,66 @@
+"""Look at the screen as a user does: its painted lines, and waiting until something stands on them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from tests.tui.conftest import RecordingControl
+from tui.app import ExplorerApp
+from tui.widgets.run_list import RunList
+from tui.widgets.trajectory_table import TrajectoryTable
+
+SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (160, 48)
+_DEADLINE_S = 20.0
+
+User = Pilot[object]
+
+
+@asynccontextmanager
+async def opened(
+    database: Path,
+    control: RecordingControl | None = None,
+    *,
+    size: tuple[int, int] = MEDIUM,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[User]:
+    """The app on a database, in a terminal of a size."""
+    asked = control or RecordingControl()
+    app = ExplorerApp(database, load_control=lambda: asked, clock=clock)
+    async with app.run_test(size=size, notifications=True) as user:
+        yield user
+
+
+def lines(user: User) -> list[str]:
+    """What stands on the screen."""
+    return [strip.text for strip in user.app.screen._compositor.render_strips()]
+
+
+def text(user: User) -> str:
+    """What stands on the screen, as one text."""
+    return "\n".join(lines(user))
+
+
+async def until(user: User, condition: Callable[[], object]) -> None:
+    """Wait until a condition holds; fails with the screen when it does not come to hold."""
+    deadline = time.monotonic() + _DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come to that; the screen:\n{text(user)}"
+        await asyncio.sleep(0.01)
+        await user.pause()
+
+
+async def until_shown(user: User, *parts: str) -> None:
+    """Wait until all these texts stand on the screen."""
+    await until(user, lambda: all(part in text(user) for part in parts))
+
+
+def runs_of(user: User) -> RunList:
+    return user.app.query_one("#runs", RunList)
+
+
+def table_of(user: User) -> TrajectoryTable:
+    return user.app.query_one("#table", TrajectoryTable)

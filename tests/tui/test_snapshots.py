@@ -1,0 +1,137 @@
+"""Pictures of the screen; none depends on the time or on the day."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from textual.pilot import Pilot
+
+from engine.store.records import Status
+from tests.tui.conftest import RecordingControl
+from tests.tui.recording import Recording, published_like_rows, row
+from tests.tui.screen import LARGE, MEDIUM, SMALL, until_shown
+from tui.app import ExplorerApp
+
+SIZES = pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+
+_HOSTILE_TARGET = "[red]markup[/red] \x1b[31mescape\x1b[0m \u202etxt.exe 日本語 👩‍👩‍👧"
+_HOSTILE_TEXTS = (
+    "[bold]not bold[/bold] [@click=app.quit]no link[/]",
+    "\x1b[2J\x1b]0;title\x07 line\nbreak\ttab\rreturn",
+    "\u202eright to left\u202c \u2066isolated\u2069 \u200bzero\u200dwidth\ufeff",
+    "日本語の文章、한국어 문장 " * 20,
+    "👩‍👩‍👧 👍🏽 🇫🇷 ❤️ e" + "\u0301" * 50,
+    "Lily " * 2000,
+)
+
+
+class Compare(Protocol):
+    """Compares a picture of the app with the stored one."""
+
+    def __call__(self, app: ExplorerApp, *, terminal_size: tuple[int, int], run_before: Any) -> bool: ...
+
+
+def _app(database: Path) -> ExplorerApp:
+    control = RecordingControl()
+    return ExplorerApp(database, load_control=lambda: control, clock=lambda: 0.0)
+
+
+@SIZES
+def test_empty(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    async def shown(user: Pilot[object]) -> None:
+        await until_shown(user, "No runs yet")
+
+    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+
+
+@SIZES
+def test_running(snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]) -> None:
+    earlier = recording.begin(weights={"cosine": 1})
+    recording.steps(earlier, [row(earlier, step, loss=-0.5 + 0.45 / (step + 1)) for step in range(101)])
+    recording.end(earlier, 100, Status.FINISHED)
+    run = recording.begin()
+    recording.steps(run, published_like_rows(run, 23))
+    recording.set_lr(run, 23, 0.01, 0.0125)
+    recording.steps(run, published_like_rows(run, 44)[23:])
+    recording.ask(run, "pause")
+    recording.queue()
+
+    async def shown(user: Pilot[object]) -> None:
+        await until_shown(user, "○ queued", "worker of cpu")
+        await user.press("down")
+        await until_shown(user, "pending: pause", "43      0.1027")
+
+    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+
+
+@SIZES
+def test_paused(snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]) -> None:
+    run = recording.begin(weights={"ce": 1, "cosine": 0.1}, name="hybrid")
+    recording.steps(run, published_like_rows(run, 12))
+    recording.pause(run, 12)
+
+    async def shown(user: Pilot[object]) -> None:
+        await until_shown(user, "── paused ─", "space goes on")
+        await user.press("tab", "up")
+        await user.pause()
+
+    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+
+
+@SIZES
+def test_failed(snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]) -> None:
+    run = recording.begin(lr=500.0)
+    recording.steps(run, [*published_like_rows(run, 3), row(run, 3, loss=None, similarity=None)])
+    reason = "step 3: the loss is not finite; a smaller learning rate than 500 keeps it finite, as a rule"
+    recording.end(run, 3, Status.FAILED, reason)
+
+    async def shown(user: Pilot[object]) -> None:
+        await until_shown(user, "✗ failed", "not finite")
+
+    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+
+
+@SIZES
+def test_hostile_texts(
+    snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
+) -> None:
+    run = recording.begin(target=_HOSTILE_TARGET, init={"kind": "text", "text": "[b]\x1b[1m\u2028init"})
+    recording.steps(
+        run,
+        [
+            row(run, step, decoded_prediction=text, decoded_z=text[::-1], match=False)
+            for step, text in enumerate(_HOSTILE_TEXTS)
+        ],
+    )
+    recording.event(run, 6, "lr", "[red]0.01\x1b[31m → 0.02")
+
+    async def shown(user: Pilot[object]) -> None:
+        await until_shown(user, "[bold]not bold[/bold]", "lr [red]0.01␛[31m → 0.02")
+
+    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+
+
+@SIZES
+def test_form(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.screens.new_run.count_tokens", lambda bundle, text: len(text.split()))
+    monkeypatch.setattr("engine.tokens.count_tokens", lambda bundle, text: len(text.split()))
+
+    async def shown(user: Pilot[object]) -> None:
+        await until_shown(user, "No runs yet")
+        await user.press("n")
+        await until_shown(user, "New run", "I like cheese.")
+        await user.press("tab", "tab", "backspace")
+        await until_shown(user, "weight of ce")
+
+    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+
+
+def test_help(snap_compare: Compare, tmp_path: Path) -> None:
+    async def shown(user: Pilot[object]) -> None:
+        await until_shown(user, "No runs yet")
+        await user.press("question_mark")
+        await until_shown(user, "Show this help")
+
+    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=MEDIUM, run_before=shown)

@@ -1,0 +1,330 @@
+"""Watch the database on a thread and hand what is new to the screen as frozen snapshots.
+
+The thread owns the only connection of the viewer. It looks at `PRAGMA data_version` five times a second,
+reads what changed in bounded chunks, and posts a message only when something that the screen shows differs,
+so an idle or paused screen is never painted.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from engine.errors import UserError
+from engine.store.records import CommandRecord, EventRecord, RunRecord, Status, StepRecord
+from tui.trajectory import AFTER_THEIR_STEP
+
+if TYPE_CHECKING:
+    from engine.store.reading import Reader
+
+POLL_INTERVAL_S = 0.2
+CHUNK_STEPS = 2000
+CURVE_POINTS = 40
+
+_LIVENESS_INTERVAL_S = 1.0
+"""A worker that was killed changes nothing in the database, so held runs are looked at again this often."""
+
+_REOPEN_INTERVAL_S = 1.0
+_WORKER_INTERVAL_S = 4.0
+_CURVES_BUDGET_S = 0.05
+"""Most time spent on the sparklines of the list in one poll; the rest follows in the next ones."""
+
+_LONG_RUN_STEPS = 5000
+_LONG_RUN_CURVE_INTERVAL_S = 2.0
+
+_CREATION_GRACE_S = 2.0
+"""A database that has just appeared may still be getting its tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as the list shows it."""
+
+    record: RunRecord
+    curve: tuple[float | None, ...]
+    """Mean losses of equal stretches of steps, for the sparkline."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """The worker of a device."""
+
+    device: str
+    state: str
+    alive: bool
+
+
+class RunsRead(Message):
+    """The list of runs, newest first, or the workers have changed."""
+
+    def __init__(
+        self, runs: tuple[RunView, ...], workers: tuple[WorkerView, ...], notice: str | None
+    ) -> None:
+        super().__init__()
+        self.runs = runs
+        self.workers = workers
+        self.notice = notice
+        """One line about the database itself, for example that it is read-only."""
+
+
+class TrajectoryRead(Message):
+    """Something new about the selected run: the next steps, events, and where its commands stand."""
+
+    def __init__(
+        self,
+        run: int,
+        steps: Sequence[StepRecord],
+        events: Sequence[EventRecord],
+        commands: tuple[CommandRecord, ...],
+        *,
+        is_first: bool,
+        is_complete: bool,
+        at_s: float,
+    ) -> None:
+        super().__init__()
+        self.run = run
+        self.steps = steps
+        self.events = events
+        self.commands = commands
+        """The pending ones, and the newest of all, oldest first."""
+        self.is_first = is_first
+        """The trajectory starts anew with this message; what was read before is void."""
+        self.is_complete = is_complete
+        """Nothing more was stored when this was read."""
+        self.at_s = at_s
+        """When it was read, on a monotonic clock."""
+
+
+class DatabaseMissing(Message):
+    """There is no database yet; it is made when the first run is saved."""
+
+
+class DatabaseUnreadable(Message):
+    """The database cannot be read; the thread keeps trying."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class WorkerWanted(Message):
+    """A queued run waits on a device that no living worker serves."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+
+
+class DatabaseWatcher:
+    """The thread, and which run it is asked to follow."""
+
+    def __init__(
+        self,
+        database: Path,
+        post: Callable[[Message], object],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._post = post
+        self._clock = clock
+        self._thread = threading.Thread(target=self._watch, name="database-watcher", daemon=True)
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._selected: int | None = None
+
+        self._reader: Reader | None = None
+        self._file: tuple[int, int] | None = None
+        self._version: int | None = None
+        self._reported: object = None
+        self._missing_until_s = float("-inf")
+        self._look_again_s = 0.0
+        self._ask_for_worker_s = 0.0
+        self._curves: dict[int, tuple[int | None, float, tuple[float | None, ...]]] = {}
+        self._curves_are_behind = False
+        self._runs: list[RunRecord] = []
+
+        self._followed: int | None = None
+        self._is_first = True
+        self._last_step = -1
+        self._last_event = 0
+        self._commands: tuple[CommandRecord, ...] = ()
+
+    def start(self) -> None:
+        """Start watching."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching and wait until the connection is closed; at most two seconds."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
+
+    def select(self, run: int | None) -> None:
+        """Follow the trajectory of this run from now on; the first message about it starts it anew."""
+        if run != self._selected:
+            self._selected = run
+            self._wake.set()
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            pause_s = POLL_INTERVAL_S
+            try:
+                self._poll()
+            except UserError as error:
+                pause_s = self._fail(str(error))
+            except Exception as error:  # nobody above a thread could show it
+                pause_s = self._fail(f"database: {self._database}: {type(error).__name__}: {error}")
+            self._wake.wait(pause_s)
+            self._wake.clear()
+        self._close()
+
+    def _fail(self, reason: str) -> float:
+        self._close()
+        if self._clock() >= self._missing_until_s + _CREATION_GRACE_S:
+            self._report(reason, DatabaseUnreadable(reason))
+            return _REOPEN_INTERVAL_S
+        return POLL_INTERVAL_S
+
+    def _close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+
+    def _report(self, state: object, message: Message) -> None:
+        """Post a message unless it says what was said last."""
+        if state != self._reported:
+            self._reported = state
+            self._post(message)
+
+    def _poll(self) -> None:
+        now = self._clock()
+        if not self._is_same_file():
+            self._close()
+        if self._reader is None and not self._open(now):
+            return
+        assert self._reader is not None
+        version = self._reader.data_version()
+        is_new = version != self._version
+        if is_new or self._curves_are_behind or now >= self._look_again_s:
+            self._look_again_s = now + _LIVENESS_INTERVAL_S
+            self._read_runs(self._reader, now)
+        if is_new or self._selected != self._followed:
+            self._read_trajectory(self._reader)
+        self._version = version
+
+    def _is_same_file(self) -> bool:
+        with contextlib.suppress(OSError):
+            status = os.stat(self._database)  # noqa: PTH116  # also right for a link that was turned
+            return (status.st_dev, status.st_ino) == self._file
+        return False
+
+    def _open(self, now: float) -> bool:
+        try:
+            status = os.stat(self._database)  # noqa: PTH116
+        except FileNotFoundError:
+            self._missing_until_s = now
+            self._report("missing", DatabaseMissing())
+            return False
+        from engine.store.reading import Reader  # its imports must not hold up the first paint
+
+        self._reader = Reader(self._database)
+        self._file = (status.st_dev, status.st_ino)
+        self._version = None
+        self._curves.clear()
+        self._followed = None
+        return True
+
+    def _read_runs(self, reader: "Reader", now: float) -> None:
+        records = [
+            # The heartbeat changes all the time and is not shown: without it, equal means nothing to paint.
+            replace(record, heartbeat=None)
+            for record in reversed(reader.runs())
+        ]
+        workers = tuple(WorkerView(worker.device, worker.state, worker.alive) for worker in reader.workers())
+        self._read_curves(reader, records, now)
+        runs = tuple(RunView(record, self._curves[record.id][2]) for record in records)
+        self._report((runs, workers), RunsRead(runs, workers, reader.notice))
+        served = {worker.device for worker in workers if worker.alive}
+        waiting = {record.device for record in records if record.status is Status.QUEUED} - served
+        if waiting and now >= self._ask_for_worker_s:
+            self._ask_for_worker_s = now + _WORKER_INTERVAL_S
+            for device in sorted(waiting):
+                self._post(WorkerWanted(device))
+
+    def _read_curves(self, reader: "Reader", records: Sequence[RunRecord], now: float) -> None:
+        """Bring the sparklines up to date, the newest runs' first, as far as the time goes."""
+        deadline = time.perf_counter() + _CURVES_BUDGET_S
+        self._curves_are_behind = False
+        for record in records:
+            step, read_s, curve = self._curves.get(record.id, (None, float("-inf"), ()))
+            is_due = step != record.last_step and (
+                (record.last_step or 0) < _LONG_RUN_STEPS
+                or record.status.has_ended
+                or now - read_s >= _LONG_RUN_CURVE_INTERVAL_S
+            )
+            if is_due and time.perf_counter() < deadline:
+                step, read_s = record.last_step, now
+                curve = tuple(reader.loss_curve(record.id, CURVE_POINTS))
+            elif is_due:
+                self._curves_are_behind = True
+            self._curves[record.id] = (step, read_s, curve)
+
+    def _read_trajectory(self, reader: "Reader") -> None:
+        run = self._selected
+        if run != self._followed:
+            self._followed = run
+            self._start_anew()
+        if run is None:
+            return
+        while not self._stopping.is_set() and self._selected == run:
+            events = reader.events(run, after=self._last_event)
+            if any(self._is_in_the_past(event) for event in events):
+                # The run went back to a checkpoint: the rows beyond it are made again.
+                self._start_anew()
+                continue
+            steps = reader.steps(run, after=self._last_step, limit=CHUNK_STEPS)
+            is_complete = len(steps) < CHUNK_STEPS
+            commands = _of_interest(reader.commands(run))
+            if steps or events or self._is_first or commands != self._commands:
+                self._post(
+                    TrajectoryRead(
+                        run,
+                        steps,
+                        events,
+                        commands,
+                        is_first=self._is_first,
+                        is_complete=is_complete,
+                        at_s=self._clock(),
+                    )
+                )
+            self._is_first = False
+            self._commands = commands
+            self._last_step = steps[-1].step if steps else self._last_step
+            self._last_event = events[-1].id if events else self._last_event
+            if is_complete:
+                return
+
+    def _start_anew(self) -> None:
+        self._is_first = True
+        self._last_step = -1
+        self._last_event = 0
+        self._commands = ()
+
+    def _is_in_the_past(self, event: EventRecord) -> bool:
+        """Whether it affects a row that has been read; an event is stored before the rows it affects."""
+        if event.step is None or event.kind in AFTER_THEIR_STEP:
+            return False
+        return not self._is_first and event.step <= self._last_step
+
+
+def _of_interest(commands: Sequence[CommandRecord]) -> tuple[CommandRecord, ...]:
+    newest = commands[-1].id if commands else None
+    return tuple(command for command in commands if command.status == "pending" or command.id == newest)

@@ -1,0 +1,51 @@
+"""Numbers as the screen shows them: short, and aligned under one another."""
+
+MISSING = "–"
+"""Stands where there is no value yet."""
+
+NOT_FINITE = "not finite"
+
+
+def loss_text(loss: float | None) -> str:
+    """A loss or one of its terms: `3.5920`, `-0.5060`, `412.3`, `9.1e-05`."""
+    if loss is None:
+        return MISSING
+    size = abs(loss)
+    if size and (size < 0.001 or size >= 100_000):
+        return f"{loss:.1e}"
+    return f"{loss:.4f}" if size < 100 else f"{loss:.1f}"
+
+
+def similarity_text(similarity: float | None) -> str:
+    """A cosine, −1 to 1: `0.146`."""
+    return MISSING if similarity is None else f"{similarity:.3f}"
+
+
+def lr_text(lr: float | None) -> str:
+    """A learning rate in four significant digits: `0.0125`."""
+    return MISSING if lr is None else f"{lr:.4g}"
+
+
+def norm_text(norm: float | None) -> str:
+    """An L2 norm: `0.207`."""
+    if norm is None:
+        return MISSING
+    return f"{norm:.3f}" if 0.001 <= norm < 1000 or norm == 0 else f"{norm:.1e}"
+
+
+def rate_text(steps_per_second: float) -> str:
+    """Steps a second: `25/s`, `3.2/s`, `0.41/s`."""
+    decimals = 0 if steps_per_second >= 20 else 1 if steps_per_second >= 1 else 2
+    return f"{steps_per_second:.{decimals}f}/s"
+
+
+def duration_text(seconds: float) -> str:
+    """A length of time: `0.8 s`, `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

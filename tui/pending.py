@@ -1,0 +1,102 @@
+"""Commands that were asked for and not answered yet: what the screen shows as pending."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.store.records import CommandRecord
+
+LR_FACTOR = 1.25
+
+
+@dataclass
+class Asked:
+    """A command that this screen asked for, from the key press until the worker's answer is read."""
+
+    run: int
+    kind: str
+    arguments: Mapping[str, Any]
+    command: int | None = None
+    """Its id, once it is in the database."""
+
+
+@dataclass
+class Pending:
+    """Pending commands of all runs: those in the database, and those on their way there."""
+
+    _asked: list[Asked] = field(default_factory=list)
+    _stored: dict[int, tuple[CommandRecord, ...]] = field(default_factory=dict)
+
+    def ask(self, run: int, kind: str, arguments: Mapping[str, Any]) -> Asked:
+        """Note that a command is on its way."""
+        asked = Asked(run, kind, arguments)
+        self._asked.append(asked)
+        return asked
+
+    def saved(self, asked: Asked, command: int) -> None:
+        """The command is in the database now."""
+        asked.command = command
+        self._forget_known()
+
+    def refused(self, asked: Asked) -> None:
+        """The command was not accepted."""
+        self._asked.remove(asked)
+
+    def read(self, run: int, commands: tuple[CommandRecord, ...]) -> None:
+        """Take over how the commands of a run stand in the database."""
+        self._stored[run] = commands
+        self._forget_known()
+
+    def of(self, run: int) -> list[tuple[str, Mapping[str, Any]]]:
+        """Kind and arguments of what is pending for a run, oldest first."""
+        stored = [
+            (command.kind, command.arguments)
+            for command in self._stored.get(run, ())
+            if command.status == "pending"
+        ]
+        return stored + [(asked.kind, asked.arguments) for asked in self._asked if asked.run == run]
+
+    def rejection(self, run: int) -> CommandRecord | None:
+        """The newest command of a run, where the worker rejected it and nothing was asked since."""
+        newest = max(self._stored.get(run, ()), key=lambda command: command.id, default=None)
+        is_rejected = newest is not None and newest.status == "rejected"
+        return newest if is_rejected and not self.of(run) else None
+
+    def lr(self, run: int, in_force: float | None) -> float | None:
+        """The learning rate that a run will have once everything pending is done."""
+        for kind, arguments in reversed(self.of(run)):
+            if kind == "set" and "lr" in arguments:
+                return float(arguments["lr"])
+        return in_force
+
+    def will_be_paused(self, run: int, *, is_paused: bool) -> bool:
+        """Whether a run will be paused once everything pending is done."""
+        for kind, _ in reversed(self.of(run)):
+            if kind in ("pause", "resume"):
+                return kind == "pause"
+        return is_paused
+
+    def _forget_known(self) -> None:
+        """A command that was read back from the database is the database's to tell about."""
+        self._asked = [
+            asked for asked in self._asked if asked.command is None or asked.command > self._newest(asked.run)
+        ]
+
+    def _newest(self, run: int) -> int:
+        return max((command.id for command in self._stored.get(run, ())), default=0)
+
+
+def describe(kind: str, arguments: Mapping[str, Any]) -> str:
+    """A command in a few words: `pause`, `lr 0.0125`."""
+    if kind == "set":
+        return ", ".join(f"{name} {_short(value)}" for name, value in arguments.items())
+    return kind
+
+
+def by_a_quarter(lr: float, *, up: bool) -> float:
+    """The learning rate a quarter up, or that step back, without the dust of floating point."""
+    return float(f"{lr * LR_FACTOR if up else lr / LR_FACTOR:.6g}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,187 @@
+"""The head of the selected run: what it is after, where it stands, what is pending, and what to do next."""
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
+
+from engine.store.records import RunRecord, Status
+from tui.numbers import (
+    NOT_FINITE,
+    duration_text,
+    loss_text,
+    lr_text,
+    norm_text,
+    rate_text,
+    similarity_text,
+)
+from tui.text import safe_text
+from tui.widgets.badges import MATCH, STATUS_BADGES, TONE_COLOURS, match_sign, status_text
+
+_ARROW = " → "
+_QUIET = TONE_COLOURS["quiet"]
+_MAX_NOTE_LINES = 3
+_MIN_BAR = 6
+
+
+@dataclass(frozen=True)
+class HeaderView:
+    """All that the header shows."""
+
+    run: RunRecord
+    steps_per_second: float | None = None
+    """None when it is not known, or no step is being made."""
+
+    pending: tuple[str, ...] = ()
+    """What was asked for and not answered yet, oldest first."""
+
+    rejection: str | None = None
+    """Why the newest command was rejected."""
+
+    worker: str | None = None
+    """What the worker of the run's device is doing; None when there is none."""
+
+
+class RunHeader(Widget):
+    """Four lines of figures and a note, of more than one line where a reason is long."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._view: HeaderView | None = None
+
+    def show(self, view: HeaderView | None) -> None:
+        """Show other values; equal ones cost nothing."""
+        if view != self._view:
+            width = self.content_size.width
+            height_before = len(header_lines(self._view, width)) if self._view else 0
+            self._view = view
+            height = len(header_lines(view, width)) if view else 0
+            self.display = view is not None
+            self.refresh(layout=height != height_before)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Lines that the current values take."""
+        return len(header_lines(self._view, width)) if self._view else 0
+
+    def render(self) -> Content:
+        """Paint all lines."""
+        if self._view is None:
+            return Content("")
+        return Content("\n").join(header_lines(self._view, self.content_size.width))
+
+
+def header_lines(view: HeaderView, width: int) -> list[Content]:
+    """The header of a run, fitted to a width in cells."""
+    note, tone = _note(view)
+    return [
+        _title(view.run, width),
+        _aim(view.run, width),
+        _figures(view.run, width),
+        _progress(view, width),
+        *(Content.styled(line, TONE_COLOURS[tone]) for line in _wrapped(note, width)),
+    ]
+
+
+def _title(run: RunRecord, width: int) -> Content:
+    badge = STATUS_BADGES[run.status]
+    status = f"{badge.sign} {status_text(run)}"
+    title = f"{run.session}/{run.number}"
+    origin = f"{run.loss_name} loss, {run.bundle} on {run.device}"
+    if run.name:
+        origin = f"{run.name}, {origin}"
+    room = max(width - len(status) - 2, 0)
+    title = safe_text(title, limit=room)
+    origin = safe_text("  " + origin, limit=max(room - cell_len(title), 0))
+    gap = " " * max(width - cell_len(title) - cell_len(origin) - len(status), 0)
+    return Content.assemble(
+        (title, "bold"), (origin, _QUIET), gap, (status, f"bold {TONE_COLOURS[badge.tone]}")
+    )
+
+
+def _aim(run: RunRecord, width: int) -> Content:
+    """Where z starts, and the sentence that it is to make the model say."""
+    room = max(width - len(_ARROW), 2)
+    target = safe_text(run.target, limit=max(room * 2 // 3, room - cell_len(safe_text(run.init, limit=room))))
+    init = safe_text(run.init, limit=room - cell_len(target))
+    return Content.assemble(init, (_ARROW, _QUIET), (target, "bold"))
+
+
+def _figures(run: RunRecord, width: int) -> Content:
+    has_steps = run.last_step is not None
+    loss = NOT_FINITE if has_steps and run.loss is None else loss_text(run.loss)
+    figures = [("loss ", loss), ("sim ", similarity_text(run.similarity)), ("lr ", lr_text(run.lr))]
+    figures.append(("|z| ", norm_text(run.z_norm)))
+    parts = [Content.assemble((name, _QUIET), value) for name, value in figures]
+    match, tone = _match(run)
+    used = sum(part.cell_length for part in parts) + 3 * len(parts)
+    if used + len(match) > width:
+        match = match_sign(run.match)
+    if used + len(match) <= width:
+        parts.append(Content.styled(match, TONE_COLOURS[tone]))
+    return Content("   ").join(parts)
+
+
+def _match(run: RunRecord) -> tuple[str, str]:
+    if run.match and run.first_match_step is not None:
+        return f"{MATCH} match, first at step {run.first_match_step}", "good"
+    if run.first_match_step is not None:
+        return f"matched at step {run.first_match_step}, not now", "warning"
+    return ("no match yet" if run.match is not None else ""), "quiet"
+
+
+def _progress(view: HeaderView, width: int) -> Content:
+    run = view.run
+    done = run.last_step or 0
+    left = f"step {done} of {run.steps} "
+    right = ""
+    if view.steps_per_second is not None and not run.status.has_ended:
+        remaining_s = (run.steps - done) / view.steps_per_second
+        right = f" {rate_text(view.steps_per_second)}, {duration_text(remaining_s)} left"
+    room = width - len(left) - len(right)
+    if room < _MIN_BAR:
+        return Content(f"{left}{right}".strip())
+    filled = min(room * done // max(run.steps, 1), room)
+    tone = TONE_COLOURS[STATUS_BADGES[run.status].tone]
+    return Content.assemble(left, ("━" * filled, tone), ("─" * (room - filled), _QUIET), right)
+
+
+def _note(view: HeaderView) -> tuple[str, str]:
+    """The most pressing thing to say about a run, and the tone to say it in."""
+    run = view.run
+    if view.pending:
+        return "pending: " + ", ".join(view.pending), "warning"
+    if view.rejection is not None:
+        return "rejected: " + view.rejection, "bad"
+    if run.origin != "recorded":
+        return "typed in from a publication: it can be looked at, not gone on with", "quiet"
+    advice = _ADVICE.get(run.status)
+    if run.status is Status.FAILED:
+        return f"{run.error or 'no reason was recorded'}; {advice}", "bad"
+    if run.status is Status.CRASHED:
+        return f"{run.error or 'the worker is gone'}; {advice}", "bad"
+    if run.status in (Status.QUEUED, Status.LOADING):
+        return f"worker of {run.device}: {view.worker or 'not there yet'}", "quiet"
+    return advice or "", "quiet"
+
+
+_ADVICE = {
+    Status.PAUSED: "space goes on",
+    Status.STOPPED: "r goes on from where it was stopped",
+    Status.FAILED: "r tries again from the last checkpoint",
+    Status.CRASHED: "r goes on from the last checkpoint",
+}
+
+
+def _wrapped(note: str, width: int) -> list[str]:
+    """The note in at most three lines; where it is longer its end stays, which says what to do."""
+    if cell_len(shown := safe_text(note)) <= width:
+        return [shown]
+    room = max(width, 1) * _MAX_NOTE_LINES
+    reason, separator, advice = note.rpartition("; ")
+    if cell_len(shown) > room and separator:
+        advice = safe_text(advice)
+        shown = safe_text(reason, limit=max(room - len(advice) - 2 * _MAX_NOTE_LINES, 8)) + "; " + advice
+    lines = [Content(safe_text(shown, limit=room))]
+    return [line.plain.rstrip() for line in lines[0].wrap(max(width, 1))][:_MAX_NOTE_LINES]
