@@ -127,7 +127,7 @@ class Reader:
             f"SELECT {STEP_COLUMNS} FROM step WHERE run = ? AND step > ? ORDER BY step LIMIT ?",
             (run_id, after, limit),
         )
-        return [_step_record(row) for row in rows]
+        return _step_records(rows)
 
     def all_steps(self, run_id: int) -> Iterator[StepRecord]:
         """The whole trajectory, read in bounded chunks."""
@@ -211,9 +211,12 @@ def _run_record(row: Row) -> RunRecord:
     return replace(run, status=status, match=_as_bool(run.match))
 
 
-def _step_record(row: Row) -> StepRecord:
-    values: Row = (*row[:3], json.loads(row[3]), *row[4:11], _as_bool(row[11]), row[12])
-    return StepRecord(*values)
+def _step_records(rows: Sequence[Row]) -> list[StepRecord]:
+    all_terms = json.loads(f"[{','.join(row[3] for row in rows)}]")  # one call is a third of the time of many
+    return [
+        StepRecord._make((*row[:3], terms, *row[4:11], _as_bool(row[11]), row[12]))
+        for row, terms in zip(rows, all_terms, strict=True)
+    ]
 
 
 def command_record(row: Row) -> CommandRecord:

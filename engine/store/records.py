@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Status(StrEnum):
@@ -88,9 +88,11 @@ class RunRecord:
     first_match_step: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """Row k of a trajectory: everything about z before update k (design: 'Step k is one z')."""
+class StepRecord(NamedTuple):
+    """Row k of a trajectory: everything about z before update k.
+
+    A tuple, because runs of 50,000 rows are opened while somebody waits.
+    """
 
     run: int
     step: int

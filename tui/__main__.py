@@ -1,0 +1,6 @@
+"""`python -m tui` is `sonar-explore`."""
+
+from tui.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""`doctor`: is everything there that the program needs?"""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from engine.bundles import BUNDLES
+from engine.errors import UserError
+from engine.store.connection import connect_read_only
+from engine.store.reading import Reader
+from engine.store.schema import schema_revision
+
+PYTHONS = ((3, 11), (3, 12))
+LEAST_FREE_BYTES = 200 * 2**20
+"""A run of 10,000 steps of SONAR's size with every z kept takes about 50 MB."""
+
+_PACKAGES = ("torch", "fairseq2", "fairseq2n", "sonar-space", "transformers")
+_PROBE_S = 180
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    is_well: bool
+    subject: str
+    detail: str
+
+
+def examine(database: Path) -> Iterator[Finding]:
+    """Look at everything, cheap things first."""
+    yield _python()
+    for package in _PACKAGES:
+        yield _package(package)
+    yield from _models()
+    yield _disk(database)
+    yield from examine_database(database)
+
+
+def _python() -> Finding:
+    is_well = sys.version_info[:2] in PYTHONS
+    allowed = "" if is_well else "; needed is 3.11 or 3.12"
+    return Finding(is_well, "python", f"{sys.version.split()[0]} in {sys.prefix}{allowed}")
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(True, name, version(name))
+    except PackageNotFoundError:
+        return Finding(False, name, "is not installed; run `make setup`")
+
+
+def _models() -> Iterator[Finding]:
+    """What only a process with torch can tell: do the libraries load, which GPUs and weights are here."""
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-m", "engine.probe"], capture_output=True, text=True, timeout=_PROBE_S
+        )
+    except subprocess.TimeoutExpired:
+        yield Finding(False, "libraries", f"took more than {_PROBE_S} s to load")
+        return
+    if probe.returncode != 0:
+        last_line = (probe.stderr.strip().splitlines() or ["no message"])[-1]
+        yield Finding(False, "libraries", f"do not load: {last_line}")
+        return
+    findings = json.loads(probe.stdout.splitlines()[-1])
+    for library, problem in findings["problems"].items():
+        yield Finding(False, library, f"does not load: {problem}")
+    if findings["problems"]:
+        return
+    yield Finding(True, "gpu", ", ".join(findings["gpus"]) or "none that torch can use; runs take the CPU")
+    for name, missing in findings["missing"].items():
+        is_embedded = BUNDLES[name].tokenizer_model is not None
+        if not missing:
+            yield Finding(True, f"bundle {name}", "weights are here")
+        elif is_embedded:
+            yield Finding(False, f"bundle {name}", f"{', '.join(missing)} missing from the installation")
+        else:
+            yield Finding(True, f"bundle {name}", f"{', '.join(missing)} not here: downloaded on first use")
+
+
+def _disk(database: Path) -> Finding:
+    folder = database.resolve().parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(False, "disk", f"{folder}: {error.strerror}")
+    return Finding(free >= LEAST_FREE_BYTES, "disk", f"{free / 2**30:.1f} GiB free in {folder}")
+
+
+def examine_database(database: Path) -> Iterator[Finding]:
+    """Look at a database and its workers."""
+    if not database.exists():
+        yield Finding(True, "database", f"{database}: not there yet; the first run makes it")
+        return
+    try:
+        with Reader(database) as reader:
+            workers = [worker for worker in reader.workers() if worker.alive]
+            runs = len(reader.runs())
+        integrity, revision = _inspect(database)
+    except UserError as error:
+        yield Finding(False, "database", str(error).removeprefix("database: "))
+        return
+    notice = f"; {reader.notice.removeprefix('database: ')}" if reader.notice else ""
+    detail = f"{database}: integrity {integrity}, schema {revision}, {runs} runs{notice}"
+    yield Finding(integrity == "ok", "database", detail)
+    for worker in workers:
+        yield Finding(True, f"worker {worker.device}", f"process {worker.pid}, {worker.state}")
+
+
+def _inspect(database: Path) -> tuple[str, str | None]:
+    connection = connect_read_only(database)
+    try:
+        problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+        return "; ".join(problems), schema_revision(connection)
+    except sqlite3.DatabaseError as error:
+        return str(error), None
+    finally:
+        connection.close()

@@ -1,0 +1,80 @@
+"""The verbs of the command line. Each imports what it needs when it is called, so that `--help` is quick."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+from typer.main import get_command
+
+from engine import __version__
+from tui import cli
+from tui.exit_codes import ExitCode
+from tui.verbs.arguments import DatabaseOption, chosen_database
+from tui.verbs.machine import doctor, worker
+from tui.verbs.reading import export, list_runs, show
+from tui.verbs.run import run
+from tui.verbs.steering import pause, resume, set_lr, stop
+
+EPILOG = (
+    "Exit codes: 0 done; 1 the run failed; 2 bad arguments or data, with one line on stderr; "
+    "130 Ctrl-C (a run that is followed goes on)."
+)
+
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{cli.PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def no_verb(
+    context: typer.Context,
+    db: DatabaseOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find the sentence embedding that makes SONAR-LLM say a sentence next, and watch it happen.
+
+    Without a verb the explorer opens; where there is no terminal, the published experiment runs and its table
+    is printed.
+    """
+    context.obj = db
+    if context.invoked_subcommand is None:
+        raise typer.Exit(cli.open_or_run_published(chosen_database(context, db)))
+
+
+app.command("run")(run)
+app.command("list")(list_runs)
+app.command("show")(show)
+app.command("export")(export)
+app.command("pause")(pause)
+app.command("resume")(resume)
+app.command("stop")(stop)
+app.command("set")(set_lr)
+app.add_typer(worker, name="worker")
+app.command("doctor")(doctor)
+
+
+def parse_and_do(arguments: Sequence[str]) -> int:
+    """Parse one call's arguments, do what the verb says, and return the exit code."""
+    command = get_command(app)
+    try:
+        with command.make_context(cli.PROGRAM, list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except TyperException as error:
+        return cli.complain(" ".join(error.format_message().replace("Value error, ", "").split()))
+    return ExitCode.DONE
