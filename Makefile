@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.9.11
 STAMP := $(VENV)/.set-up
 
-.PHONY: help setup run test lint format types bench sessions-db lock clean
+.PHONY: help setup run test lint format types bench sessions-db screenshots lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ bench: setup ## measure steps, decoding, recording and first paint on this machi
 
 sessions-db: setup ## make the shipped sessions.db again
 	@$(BIN)/python -m engine.reference sessions.db
+
+screenshots: setup ## make the README's picture again
+	@$(BIN)/python docs/make_screenshots.py
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
