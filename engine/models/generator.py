@@ -42,11 +42,10 @@ class SonarLLM(nn.Module):
     def __init__(
         self, llama_config: Mapping[str, Any], embedding_dim: int, *, add_begin: bool = False
     ) -> None:
-        """
-        Args:
-            llama_config: the arguments of transformers' `LlamaConfig`.
-            embedding_dim: D, the dimension of a sentence embedding.
-            add_begin: the model was trained on texts that start with the sentence "Begin of text."
+        """Args:
+        llama_config: the arguments of transformers' `LlamaConfig`.
+        embedding_dim: D, the dimension of a sentence embedding.
+        add_begin: the model was trained on texts that start with the sentence "Begin of text."
         """
         super().__init__()
         # An embedding of one token: LlamaModel wants one while it is made, and it is dropped right after.
@@ -68,7 +67,11 @@ class SonarLLM(nn.Module):
         Returns:
             (B, T, D)
         """
-        hidden = self.llama(inputs_embeds=self.forward_proj(embeddings)).last_hidden_state  # (B, T, H)
+        hidden = self.forward_proj(embeddings)  # (B, T, H)
+        length = hidden.shape[1]
+        # The causal mask, given ready: transformers takes longer to derive it than a small model to run.
+        mask = hidden.new_full((length, length), -torch.inf).triu(1).expand(1, 1, length, length)
+        hidden = self.llama(inputs_embeds=hidden, attention_mask=mask).last_hidden_state
         prediction: Tensor = self.reverse_proj(hidden)
         return prediction
 
@@ -84,6 +87,8 @@ class SonarLLM(nn.Module):
 
         Args:
             path: holds `config.json` and `model.safetensors`, or else `pytorch_model.bin`.
+            device: where to put it.
+            dtype: of the weights.
 
         Raises:
             UserError: a file is missing or unreadable, or weights are missing, unexpected or wrongly shaped.
