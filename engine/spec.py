@@ -200,7 +200,7 @@ def _explain_one(detail: dict[str, object]) -> str:
     field = ".".join(
         str(part) for i, part in enumerate(location) if not (i == 1 and part in tags and len(location) > 2)
     )
-    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ").partition(", unable")[0]
     value = detail.get("input")
     shown = "" if isinstance(value, (dict, BaseModel)) else f"{_shortened(value)}: "
     return f"{field}: {shown}{message}"

@@ -44,7 +44,7 @@ def text(user: User) -> str:
     return "\n".join(lines(user))
 
 
-async def until(user: User, condition: Callable[[], object]) -> None:
+async def expect(user: User, condition: Callable[[], object]) -> None:
     """Wait until a condition holds; fails with the screen when it does not come to hold."""
     deadline = time.monotonic() + _DEADLINE_S
     while not condition():
@@ -53,9 +53,9 @@ async def until(user: User, condition: Callable[[], object]) -> None:
         await user.pause()
 
 
-async def until_shown(user: User, *parts: str) -> None:
+async def expect_shown(user: User, *parts: str) -> None:
     """Wait until all these texts stand on the screen."""
-    await until(user, lambda: all(part in text(user) for part in parts))
+    await expect(user, lambda: all(part in text(user) for part in parts))
 
 
 def runs_of(user: User) -> RunList:

@@ -15,13 +15,13 @@ from tests.tui.screen import (
     MEDIUM,
     SMALL,
     User,
+    expect,
+    expect_shown,
     lines,
     opened,
     runs_of,
     table_of,
     text,
-    until,
-    until_shown,
 )
 from tui.actions import ACTIONS, Action, Place, at
 from tui.widgets.action_bar import fitting
@@ -50,11 +50,11 @@ async def _new_run_opens_the_form_and_enter_starts_the_published_run(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("n")
-    await until_shown(user, "New run", "I like cheese.", "learning rate")
+    await expect_shown(user, "New run", "I like cheese.", "learning rate")
     await user.press("enter")
-    await until(user, lambda: control.queued)
+    await expect(user, lambda: control.queued)
     assert control.queued == [(RunSpec(), None, None)]
-    await until_shown(user, "today/4", "○ queued")
+    await expect_shown(user, "today/4", "○ queued")
 
 
 @behaviour(Place.EXPLORER, "run_published")
@@ -62,7 +62,7 @@ async def _published_run_is_queued_by_one_key_and_selected(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("p")
-    await until_shown(user, "today/4", "○ queued")
+    await expect_shown(user, "today/4", "○ queued")
     assert control.queued == [(RunSpec(), None, None)]
 
 
@@ -71,10 +71,10 @@ async def _space_pauses_and_space_again_goes_on(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("space")
-    await until_shown(user, "pending: pause")
+    await expect_shown(user, "pending: pause")
     await user.press("space")
-    await until_shown(user, "pending: pause, resume")
-    await until(user, lambda: len(control.requested) == 2)
+    await expect_shown(user, "pending: pause, resume")
+    await expect(user, lambda: len(control.requested) == 2)
     assert control.requested == [(3, "pause", {}), (3, "resume", {})]
 
 
@@ -83,7 +83,7 @@ async def _presses_build_on_the_learning_rate_that_is_pending(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("plus", "plus", "minus", "minus", "minus")
-    await until(user, lambda: len(control.requested) == 5)
+    await expect(user, lambda: len(control.requested) == 5)
     assert [arguments["lr"] for _, _, arguments in control.requested] == [
         0.0125,
         0.015625,
@@ -91,31 +91,31 @@ async def _presses_build_on_the_learning_rate_that_is_pending(
         0.01,
         0.008,
     ]
-    await until_shown(user, "pending: lr 0.0125, lr 0.01562, lr 0.0125, lr 0.01, lr 0.008")
+    await expect_shown(user, "pending: lr 0.0125, lr 0.01562, lr 0.0125, lr 0.01, lr 0.008")
 
 
 @behaviour(Place.EXPLORER, "stop")
 async def _stop_asks_first(user: User, control: RecordingControl, recording: Recording) -> None:
     await user.press("s")
-    await until_shown(user, "Stop run today/3 at step 24 of 100?")
+    await expect_shown(user, "Stop run today/3 at step 24 of 100?")
     assert control.requested == []
 
 
 @behaviour(Place.QUESTION, "confirm")
 async def _yes_stops_the_run(user: User, control: RecordingControl, recording: Recording) -> None:
     await user.press("s")
-    await until_shown(user, "Stop run")
+    await expect_shown(user, "Stop run")
     await user.press("y")
-    await until_shown(user, "pending: stop")
+    await expect_shown(user, "pending: stop")
     assert control.requested == [(3, "stop", {})]
 
 
 @behaviour(Place.QUESTION, "decline")
 async def _no_lets_it_go_on(user: User, control: RecordingControl, recording: Recording) -> None:
     await user.press("s")
-    await until_shown(user, "Stop run")
+    await expect_shown(user, "Stop run")
     await user.press("n")
-    await until(user, lambda: "Stop run" not in text(user))
+    await expect(user, lambda: "Stop run" not in text(user))
     assert control.requested == []
 
 
@@ -124,19 +124,19 @@ async def _r_resumes_a_run_that_has_ended(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("down")
-    await until_shown(user, "□ stopped", "r goes on")
+    await expect_shown(user, "□ stopped", "r goes on")
     await user.press("r")
-    await until_shown(user, "pending: resume")
+    await expect_shown(user, "pending: resume")
     assert control.requested == [(2, "resume", {})]
 
 
 @behaviour(Place.EXPLORER, "toggle_runs")
 async def _the_list_can_be_hidden(user: User, control: RecordingControl, recording: Recording) -> None:
     await user.press("l")
-    await until(user, lambda: "today/1" not in text(user))
+    await expect(user, lambda: "today/1" not in text(user))
     assert table_of(user).has_focus
     await user.press("l")
-    await until_shown(user, "today/1")
+    await expect_shown(user, "today/1")
     assert runs_of(user).has_focus
 
 
@@ -154,9 +154,9 @@ async def _the_palette_finds_actions_of_the_registry(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("ctrl+p")
-    await until_shown(user, *(action.label.capitalize() for action in at(Place.EXPLORER)[:8]))
+    await expect_shown(user, *(action.label.capitalize() for action in at(Place.EXPLORER)[:8]))
     await user.press(*"published", "enter")
-    await until(user, lambda: control.queued)
+    await expect(user, lambda: control.queued)
     assert control.queued == [(RunSpec(), None, None)]
 
 
@@ -165,15 +165,15 @@ async def _the_help_is_made_from_the_registry(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("question_mark")
-    await until_shown(user, Place.EXPLORER, *(action.help for action in at(Place.EXPLORER)))
+    await expect_shown(user, Place.EXPLORER, *(action.help for action in at(Place.EXPLORER)))
 
 
 @behaviour(Place.HELP, "close")
 async def _escape_closes_the_help(user: User, control: RecordingControl, recording: Recording) -> None:
     await user.press("question_mark")
-    await until_shown(user, Place.EXPLORER)
+    await expect_shown(user, Place.EXPLORER)
     await user.press("escape")
-    await until(user, lambda: Place.EXPLORER not in text(user))
+    await expect(user, lambda: Place.EXPLORER not in text(user))
 
 
 @behaviour(Place.EXPLORER, "leave")
@@ -181,18 +181,18 @@ async def _leaving_asks_nothing_of_the_run(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("q")
-    await until(user, lambda: not user.app.is_running)
+    await expect(user, lambda: not user.app.is_running)
     assert control.requested == []
 
 
 @behaviour(Place.RUNS, "previous_run", "next_run")
 async def _up_and_down_select_a_run(user: User, control: RecordingControl, recording: Recording) -> None:
     await user.press("down")
-    await until_shown(user, "□ stopped")
+    await expect_shown(user, "□ stopped")
     await user.press("down", "down")
-    await until_shown(user, "■ finished")
+    await expect_shown(user, "■ finished")
     await user.press("up", "up")
-    await until_shown(user, "● running")
+    await expect_shown(user, "● running")
 
 
 @behaviour(Place.RUNS, "newest_run", "oldest_run")
@@ -200,9 +200,9 @@ async def _end_and_home_select_the_last_and_the_first_run(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("end")
-    await until_shown(user, "■ finished")
+    await expect_shown(user, "■ finished")
     await user.press("home")
-    await until_shown(user, "● running")
+    await expect_shown(user, "● running")
 
 
 @behaviour(Place.RUNS, "open_run")
@@ -211,9 +211,9 @@ async def _enter_goes_to_the_table_and_escape_back(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("enter")
-    await until(user, lambda: table_of(user).has_focus)
+    await expect(user, lambda: table_of(user).has_focus)
     await user.press("escape")
-    await until(user, lambda: runs_of(user).has_focus)
+    await expect(user, lambda: runs_of(user).has_focus)
 
 
 @behaviour(Place.TABLE, "row_up", "row_down", "last_row")
@@ -223,15 +223,15 @@ async def _moving_up_stops_following_and_end_follows_again(
     await user.press("tab", "up", "up", "down")
     assert not table_of(user).follows
     recording.steps(3, [row(3, step) for step in range(25, 65)])
-    await until_shown(user, "40 new ↓")
+    await expect_shown(user, "40 new ↓")
     assert not _shows_step(user, 64)
     recording.steps(3, [row(3, 65)])
-    await until_shown(user, "41 new ↓")
+    await expect_shown(user, "41 new ↓")
     await user.press("end")
-    await until(user, lambda: _shows_step(user, 65))
+    await expect(user, lambda: _shows_step(user, 65))
     assert "new ↓" not in text(user)
     recording.steps(3, [row(3, 66)])
-    await until(user, lambda: _shows_step(user, 66))
+    await expect(user, lambda: _shows_step(user, 66))
 
 
 @behaviour(Place.TABLE, "page_up", "page_down", "first_row")
@@ -239,15 +239,15 @@ async def _pages_move_through_a_long_trajectory(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     recording.steps(3, [row(3, step) for step in range(25, 101)])
-    await until(user, lambda: _shows_step(user, 100))
+    await expect(user, lambda: _shows_step(user, 100))
     await user.press("tab", "home")
-    await until(user, lambda: _shows_step(user, 0) and not _shows_step(user, 100))
+    await expect(user, lambda: _shows_step(user, 0) and not _shows_step(user, 100))
     await user.press("pagedown", "pagedown")
-    await until(user, lambda: not _shows_step(user, 0))
+    await expect(user, lambda: not _shows_step(user, 0))
     await user.press("pageup", "pageup")
-    await until(user, lambda: _shows_step(user, 0))
+    await expect(user, lambda: _shows_step(user, 0))
     await user.press("pagedown", "pagedown", "pagedown", "pagedown", "pagedown")
-    await until(user, lambda: _shows_step(user, 100))
+    await expect(user, lambda: _shows_step(user, 100))
     assert table_of(user).follows
 
 
@@ -256,21 +256,21 @@ async def _the_form_starts_what_was_typed(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("n")
-    await until_shown(user, "New run")
+    await expect_shown(user, "New run")
     user.app.screen.query_one("#target", Input).value = "The dog was happy."
     user.app.screen.query_one("#name", Input).value = "dog"
     await user.press("ctrl+s")
-    await until(user, lambda: control.queued)
+    await expect(user, lambda: control.queued)
     assert control.queued == [(RunSpec(target="The dog was happy."), None, "dog")]
-    await until_shown(user, "today/4", "The dog was happy.")
+    await expect_shown(user, "today/4", "The dog was happy.")
 
 
 @behaviour(Place.FORM, "cancel")
 async def _the_form_can_be_closed(user: User, control: RecordingControl, recording: Recording) -> None:
     await user.press("n")
-    await until_shown(user, "New run")
+    await expect_shown(user, "New run")
     await user.press("escape")
-    await until(user, lambda: "New run" not in text(user))
+    await expect(user, lambda: "New run" not in text(user))
     assert control.queued == []
 
 
@@ -287,7 +287,7 @@ async def test_behaviour(
     third = recording.begin()
     recording.steps(third, published_like_rows(third, 25))
     async with opened(database, control) as user:
-        await until(user, lambda: "● running" in text(user) and _shows_step(user, 24))
+        await expect(user, lambda: "● running" in text(user) and _shows_step(user, 24))
         await shows(user, control, recording)
 
 
@@ -304,7 +304,7 @@ async def test_the_footer_names_the_keys(database: Path, control: RecordingContr
         (MEDIUM, "n new  p published  space pause  +/- lr  s stop  r resume  l list  ? help  q leave"),
     ):
         async with opened(database, control, size=size) as user:
-            await until_shown(user, "No runs yet")
+            await expect_shown(user, "No runs yet")
             assert lines(user)[-1].strip() == keys
 
 

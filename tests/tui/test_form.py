@@ -7,7 +7,7 @@ from textual.widgets import Input, Select
 
 from engine.spec import RunSpec, parse_spec
 from tests.tui.conftest import RecordingControl
-from tests.tui.screen import SMALL, User, lines, opened, text, until, until_shown
+from tests.tui.screen import SMALL, User, expect, expect_shown, lines, opened, text
 from tui.screens.new_run import FIELDS, form_errors, spec_of
 
 DEFAULTS = {field.key: field.default for field in FIELDS}
@@ -104,12 +104,12 @@ async def test_the_error_stands_beside_the_field_while_one_types(
         await _open(user)
         _input(user, "lr").focus()
         await user.press("end", "backspace", "backspace", "backspace", "backspace", "minus", "1")
-        await until(user, lambda: "greater than 0" in _line(user, "learning rate"))
+        await expect(user, lambda: "greater than 0" in _line(user, "learning rate"))
         await user.press("ctrl+s")
-        await until_shown(user, "1 field to mend first")
+        await expect_shown(user, "1 field to mend first")
         assert control.queued == []
         await user.press("home", "delete")
-        await until(user, lambda: "greater than 0" not in text(user))
+        await expect(user, lambda: "greater than 0" not in text(user))
 
 
 async def test_what_control_refuses_is_said_in_the_form_and_can_be_mended(
@@ -119,11 +119,11 @@ async def test_what_control_refuses_is_said_in_the_form_and_can_be_mended(
     async with opened(database, control) as user:
         await _open(user)
         await user.press("enter")
-        await until_shown(user, "cuda:7: there is no such device", "New run")
+        await expect_shown(user, "cuda:7: there is no such device", "New run")
         control.refusal = None
         await user.press("enter")
-        await until(user, lambda: control.queued)
-        await until(user, lambda: "New run" not in text(user))
+        await expect(user, lambda: control.queued)
+        await expect(user, lambda: "New run" not in text(user))
 
 
 async def test_the_start_decides_which_fields_are_asked_for(
@@ -133,10 +133,10 @@ async def test_the_start_decides_which_fields_are_asked_for(
         await _open(user)
         assert "direction seed" not in text(user)
         user.app.screen.query_one("#init_kind", Select).value = "random"
-        await until_shown(user, "direction seed")
+        await expect_shown(user, "direction seed")
         assert "I like cheese." not in text(user)
         await user.press("ctrl+s")
-        await until(user, lambda: control.queued)
+        await expect(user, lambda: control.queued)
         assert control.queued[0][0] == parse_spec(init={"kind": "random", "seed": 0})
 
 
@@ -145,7 +145,7 @@ async def test_the_form_scrolls_on_a_small_terminal(database: Path, control: Rec
         await _open(user)
         assert "today's date" not in text(user)
         _input(user, "name").focus()
-        await until_shown(user, "today's date", "may stay empty")
+        await expect_shown(user, "today's date", "may stay empty")
 
 
 async def test_letters_that_are_keys_elsewhere_are_typed_into_the_form(
@@ -154,14 +154,14 @@ async def test_letters_that_are_keys_elsewhere_are_typed_into_the_form(
     async with opened(database, control) as user:
         await _open(user)
         await user.press("end", "space", "q", "n", "p", "s")
-        await until_shown(user, "I like cheese. qnps")
+        await expect_shown(user, "I like cheese. qnps")
         assert user.app.is_running
 
 
 async def _open(user: User) -> None:
-    await until_shown(user, "No runs yet")
+    await expect_shown(user, "No runs yet")
     await user.press("n")
-    await until_shown(user, "New run", "I like cheese.")
+    await expect_shown(user, "New run", "I like cheese.")
 
 
 def _input(user: User, key: str) -> Input:

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from engine.store.records import Status
 from tests.tui.conftest import RecordingControl
 from tests.tui.recording import Recording, published_like_rows, row
-from tests.tui.screen import LARGE, MEDIUM, SMALL, until_shown
+from tests.tui.screen import LARGE, MEDIUM, SMALL, expect_shown
 from tui.app import ExplorerApp
 
 SIZES = pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
@@ -39,7 +39,7 @@ def _app(database: Path) -> ExplorerApp:
 @SIZES
 def test_empty(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
     async def shown(user: Pilot[object]) -> None:
-        await until_shown(user, "No runs yet")
+        await expect_shown(user, "No runs yet")
 
     assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
@@ -57,9 +57,9 @@ def test_running(snap_compare: Compare, database: Path, recording: Recording, si
     recording.queue()
 
     async def shown(user: Pilot[object]) -> None:
-        await until_shown(user, "○ queued", "worker of cpu")
+        await expect_shown(user, "○ queued", "worker of cpu")
         await user.press("down")
-        await until_shown(user, "pending: pause", "43      0.1027")
+        await expect_shown(user, "pending: pause", "43      0.1027")
 
     assert snap_compare(_app(database), terminal_size=size, run_before=shown)
 
@@ -71,7 +71,7 @@ def test_paused(snap_compare: Compare, database: Path, recording: Recording, siz
     recording.pause(run, 12)
 
     async def shown(user: Pilot[object]) -> None:
-        await until_shown(user, "── paused ─", "space goes on")
+        await expect_shown(user, "── paused ─", "space goes on")
         await user.press("tab", "up")
         await user.pause()
 
@@ -86,7 +86,7 @@ def test_failed(snap_compare: Compare, database: Path, recording: Recording, siz
     recording.end(run, 3, Status.FAILED, reason)
 
     async def shown(user: Pilot[object]) -> None:
-        await until_shown(user, "✗ failed", "not finite")
+        await expect_shown(user, "✗ failed", "not finite")
 
     assert snap_compare(_app(database), terminal_size=size, run_before=shown)
 
@@ -106,7 +106,7 @@ def test_hostile_texts(
     recording.event(run, 6, "lr", "[red]0.01\x1b[31m → 0.02")
 
     async def shown(user: Pilot[object]) -> None:
-        await until_shown(user, "[bold]not bold[/bold]", "lr [red]0.01␛[31m → 0.02")
+        await expect_shown(user, "[bold]not bold[/bold]", "lr [red]0.01␛[31m → 0.02")
 
     assert snap_compare(_app(database), terminal_size=size, run_before=shown)
 
@@ -119,19 +119,19 @@ def test_form(
     monkeypatch.setattr("engine.tokens.count_tokens", lambda bundle, text: len(text.split()))
 
     async def shown(user: Pilot[object]) -> None:
-        await until_shown(user, "No runs yet")
+        await expect_shown(user, "No runs yet")
         await user.press("n")
-        await until_shown(user, "New run", "I like cheese.")
+        await expect_shown(user, "New run", "I like cheese.")
         await user.press("tab", "tab", "backspace")
-        await until_shown(user, "weight of ce")
+        await expect_shown(user, "weight of ce")
 
     assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
 
 def test_help(snap_compare: Compare, tmp_path: Path) -> None:
     async def shown(user: Pilot[object]) -> None:
-        await until_shown(user, "No runs yet")
+        await expect_shown(user, "No runs yet")
         await user.press("question_mark")
-        await until_shown(user, "Show this help")
+        await expect_shown(user, "Show this help")
 
     assert snap_compare(_app(tmp_path / "none.db"), terminal_size=MEDIUM, run_before=shown)

@@ -57,7 +57,7 @@ class Terminal:
         self._stream.feed(chunk)
         return True
 
-    def until(self, condition: Callable[[], object]) -> None:
+    def expect(self, condition: Callable[[], object]) -> None:
         """Read until a condition holds."""
         deadline = time.monotonic() + _DEADLINE_S
         while not condition():
@@ -87,7 +87,7 @@ def terminal(database: Path, recording: Recording) -> Iterator[Terminal]:
     run = recording.begin()
     recording.steps(run, published_like_rows(run, 31))
     terminal = Terminal(database)
-    terminal.until(lambda: "step 30 of 100" in terminal.text)
+    terminal.expect(lambda: "step 30 of 100" in terminal.text)
     yield terminal
     terminal.process.close(force=True)
 
@@ -128,7 +128,7 @@ def test_a_screen_at_rest_sends_nothing(database: Path, recording: Recording) ->
     recording.steps(run, published_like_rows(run, 20))
     recording.pause(run, 20)
     terminal = Terminal(database)
-    terminal.until(lambda: "paused" in terminal.text and "space goes on" in terminal.text)
+    terminal.expect(lambda: "paused" in terminal.text and "space goes on" in terminal.text)
     quiet_since, sent = time.monotonic(), len(terminal.output)
     deadline = quiet_since + _DEADLINE_S
     while time.monotonic() - quiet_since < 2.5:  # longer than every interval of the watcher
