@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import UserError
-
-MINI_WEIGHTS = Path(__file__).parent / "mini" / "weights"
+from engine.mini import GENERATOR_FOLDER, LANGUAGE, TOKENIZER_FILE, WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Bundle:
     """Positions of encoder and decoder: the longest text in tokens, control symbols included."""
 
     licence: str
-    language: str = "eng_Latn"
+    language: str = LANGUAGE
     tokenizer_model: Path | None = None
     """SentencePiece model where it is known to be on disk: texts can then be measured without the models."""
 
@@ -53,10 +52,10 @@ BUNDLES: Mapping[str, Bundle] = {
             summary="embedded toy models of the same architectures, trained on simple English",
             encoder="sonar_mini_encoder",
             decoder="sonar_mini_decoder",
-            generator=str(MINI_WEIGHTS / "generator"),
+            generator=str(WEIGHTS / GENERATOR_FOLDER),
             max_tokens=128,
             licence="MIT; trained on Tatoeba (CC-BY 2.0 FR) and TinyStories among others",
-            tokenizer_model=MINI_WEIGHTS / "tokenizer.model",
+            tokenizer_model=WEIGHTS / TOKENIZER_FILE,
         ),
         *(_sonar_llm(size) for size in ("100m", "300m", "600m", "900m", "1.3b")),
     )

@@ -23,7 +23,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from engine.errors import UserError
-from engine.spec import RunSpec
+from engine.spec import RunSpec, check_lr
 from engine.store.recording import Claim, Event, Recorder
 from engine.store.records import CommandRecord, Status, StepRecord
 from engine.store.schema import prepare
@@ -53,10 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         prepare(options.db)
+        recorder = Recorder(options.db, options.device, report=report)
     except UserError as error:
         report(str(error))
         return 2
-    recorder = Recorder(options.db, options.device, report=report)
     lock = FileLock(worker_lock(options.db, options.device))
     try:
         if _acquire(lock, recorder):
@@ -147,8 +147,8 @@ class Worker:
     def _load(self, claim: Claim) -> None:
         from engine.optimizer import Optimization
 
-        spec = RunSpec.model_validate_json(claim.spec)
         try:
+            spec = RunSpec.model_validate_json(claim.spec)
             bundle = self._load_bundle(claim.run, spec)
             initial = None if claim.initial is None else claim.initial[np.newaxis]
             optimization = Optimization([spec], bundle, initial=initial)
@@ -162,7 +162,7 @@ class Worker:
         vectors = {"init": optimization.initial_z[0], "target": optimization.target_vector[0]}
         self._recorder.start(run.id, digest=bundle.digest, step=run.next_step, vectors=vectors)
         self._runs[run.id] = run
-        self._describe(f"running {run.id}")
+        self._describe_activity()
         report(f"run {run.id}: started at step {run.next_step}")
 
     def _load_bundle(self, run: int, spec: RunSpec) -> "LoadedBundle":
@@ -223,13 +223,14 @@ class Worker:
         report(f"run {run}: failed: {reason}")
         self._recorder.end(run, step, Status.FAILED, Event("failed", reason), reason)
         self._runs.pop(run, None)
+        self._describe_activity()
         if "CUDA error" in reason:  # the process can no longer use the card; the next worker can
             self._is_leaving = True
 
     def _end(self, run: ActiveRun, step: int, status: Status, event: Event, error: str | None = None) -> None:
         self._recorder.end(run.id, step, status, event, error)
         self._runs.pop(run.id, None)
-        self._describe("idle")
+        self._describe_activity()
         report(f"run {run.id}: {status} at step {step}")
 
     # Commands
@@ -238,10 +239,11 @@ class Worker:
         for command in self._recorder.pending_commands():
             try:
                 self._carry_out(command)
-            except UserError as error:
-                self._recorder.reject(command, str(error))
+            except (UserError, KeyError, TypeError, ValueError) as error:  # a row may hold anything
+                self._recorder.reject(command, str(error) if isinstance(error, UserError) else repr(error))
             else:
                 self._last_work = time.monotonic()
+                self._describe_activity()
 
     def _carry_out(self, command: CommandRecord) -> None:
         if command.run is None:
@@ -298,7 +300,7 @@ class Worker:
             del self._runs[run.id]
 
     def _set(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
-        new, old = float(command.arguments["lr"]), self._recorder.lr(_run_of(command))
+        new, old = check_lr(float(command.arguments["lr"])), self._recorder.lr(_run_of(command))
         step = run.next_step if run else self._recorder.next_step(_run_of(command))
         if run:
             run.optimization.set_lr(0, new)
@@ -329,6 +331,10 @@ class Worker:
             return False
         report(f"leaving: {reason}")
         return True
+
+    def _describe_activity(self) -> None:
+        running = [str(run.id) for run in self._runs.values() if run.is_running]
+        self._describe(f"running {', '.join(running)}" if running else "idle")
 
     def _describe(self, state: str) -> None:
         log = worker_log(self._recorder.path, self._recorder.device)

@@ -11,9 +11,10 @@ from engine.mini import LANGUAGE
 from engine.mini.export import SONAR_NORM, MiniModels
 from engine.mini.prepared import TINYSTORIES, HeldOut
 from engine.mini.settings import Settings
-from engine.mini.steering import LOSSES, PUBLISHED_INIT, PUBLISHED_TARGET, Loss, steer
+from engine.mini.steering import LOSSES, Loss, steer
 from engine.mini.tokenizer import Tokenizer
 from engine.mini.validation import EVERYDAY_SENTENCES, decode_texts, embed, next_sentence_losses, pad
+from engine.spec import PUBLISHED_INIT, PUBLISHED_TARGET
 
 Decode = Callable[[Tensor], list[str]]
 """Embeddings (N, D) to texts."""

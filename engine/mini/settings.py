@@ -10,7 +10,7 @@ from engine.mini.architecture import MINI, Sizes
 
 @dataclass(frozen=True)
 class Settings:
-    """The defaults are those of the shipped weights."""
+    """The defaults made the shipped weights, save for what the model card says of the decoder."""
 
     sizes: Sizes = field(default=MINI)
     seed: int = 0

@@ -17,8 +17,6 @@ Loss = Literal["cross_entropy", "cosine"]
 LOSSES: tuple[Loss, ...] = ("cross_entropy", "cosine")
 
 LEARNING_RATE = 0.01
-PUBLISHED_INIT = "I like cheese."
-PUBLISHED_TARGET = "Once upon a time, there was a little girl named Lily."
 
 
 @dataclass(frozen=True)

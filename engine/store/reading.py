@@ -144,7 +144,7 @@ class Reader:
             " WHERE run = :run GROUP BY (step - low) * min(:points, length) / length ORDER BY step",
             {"run": run_id, "points": points},
         )
-        return [value if value is None or abs(value) != float("inf") else None for (value,) in rows]
+        return [value for (value,) in rows]
 
     def events(self, run_id: int, *, after: int = 0) -> list[EventRecord]:
         """Events of a run with an id above `after`, in order."""

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from engine.errors import UserError
 from engine.process import is_alive
 from engine.spec import RunSpec
 from engine.store.records import Status
+from engine.store.writing import add_command
 from engine.workerfiles import worker_log
 
 from .conftest import PATIENCE_S, Laboratory, wait_until
@@ -169,13 +171,36 @@ def test_what_cannot_be_loaded_fails_the_run_with_one_clear_line(
     assert "\n" not in record.error
 
 
-def test_a_command_for_the_worker_itself_that_is_unknown_is_rejected(laboratory: Laboratory) -> None:
-    from engine.store.writing import add_command
+def test_rows_that_make_no_sense_are_answered_and_the_worker_lives_on(laboratory: Laboratory) -> None:
+    run = queue_run(laboratory.database, LONG, session="tests")
+    laboratory.wait_for_step(run, 1)
+    odd = queue_run(laboratory.database, SHORT, session="tests")
+    with sqlite3.connect(laboratory.database) as connection:
+        connection.execute("UPDATE run SET spec = '{\"lr\": -1}' WHERE id = ?", (odd,))
+    worker = laboratory.worker()
+    assert worker is not None
 
-    run = queue_run(laboratory.database, SHORT, session="tests")
-    command = add_command(laboratory.database, device="cpu", kind="dance")
+    asked = {
+        add_command(laboratory.database, device="cpu", kind="dance"): "the worker itself can only be stopped",
+        add_command(laboratory.database, device="cpu", kind="fly", run=run): "fly: is unknown",
+        add_command(laboratory.database, device="cpu", kind="set", run=run): "KeyError('lr')",
+        add_command(
+            laboratory.database, device="cpu", kind="set", run=run, arguments={"lr": -1}
+        ): "lr: -1: a learning rate is above 0",
+    }
     with laboratory.reader() as reader:
-        answer = wait_for_command(reader, command, PATIENCE_S)
-    assert answer.status == "rejected"
-    assert answer.reason == "dance: the worker itself can only be stopped"
-    laboratory.wait_for_end(run)
+        for command, reason in asked.items():
+            answer = wait_for_command(reader, command, PATIENCE_S)
+            assert answer.status == "rejected"
+            assert answer.reason is not None
+            assert reason in answer.reason
+        assert {row.lr for row in reader.steps(run)} == {0.01}
+
+    laboratory.ask(run, "stop")
+    laboratory.wait_for_end(odd)
+    with laboratory.reader() as reader:
+        record = reader.run(odd)
+    assert record.status is Status.FAILED
+    assert record.error is not None
+    assert "lr" in record.error
+    assert is_alive(worker.pid, worker.start)
