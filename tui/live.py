@@ -148,7 +148,6 @@ class DatabaseWatcher:
         self._ask_for_worker_s = 0.0
         self._curves: dict[int, tuple[int | None, float, tuple[float | None, ...]]] = {}
         self._curves_are_behind = False
-        self._runs: list[RunRecord] = []
 
         self._followed: int | None = None
         self._is_first = True

@@ -41,10 +41,6 @@ class RunList(ScrollView, can_focus=True):
     class Selected(Message):
         """Another run is selected, or none."""
 
-        def __init__(self, run: RunView | None) -> None:
-            super().__init__()
-            self.run = run
-
     class Opened(Message):
         """The user wants to go to the selected run."""
 
@@ -155,7 +151,7 @@ class RunList(ScrollView, can_focus=True):
             self._wanted = None
             self._refresh_selected()
             self._scroll_to_selected()
-            self.post_message(self.Selected(self.selected))
+            self.post_message(self.Selected())
 
     def _refresh_selected(self) -> None:
         self.refresh_lines(self._index() * _LINES, _LINES)
