@@ -1,15 +1,14 @@
 """The main screen: runs on the left, the selected run on the right."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Static
 
 from engine.store.records import RunRecord, Status
@@ -23,8 +22,9 @@ from tui.live import (
     WorkerView,
     WorkerWanted,
 )
-from tui.pending import Asked, Pending, by_a_quarter, describe
+from tui.pending import describe
 from tui.requests import Control, Requests
+from tui.screens.steering import Refused, SteeringScreen
 from tui.step_rate import StepRate
 from tui.text import safe_text
 from tui.trajectory import Trajectory
@@ -33,11 +33,6 @@ from tui.widgets.loss_strip import LossStrip
 from tui.widgets.run_header import HeaderView, RunHeader
 from tui.widgets.run_list import RunList
 from tui.widgets.trajectory_table import TrajectoryTable
-
-if TYPE_CHECKING:
-    from tui.app import ExplorerApp
-
-_ERROR_SHOWN_S = 8.0
 
 
 class RunQueued(Message):
@@ -48,56 +43,30 @@ class RunQueued(Message):
         self.run = run
 
 
-class CommandSaved(Message):
-    """A command is in the database."""
-
-    def __init__(self, asked: Asked, command: int) -> None:
-        super().__init__()
-        self.asked = asked
-        self.command = command
-
-
-class CommandRefused(Message):
-    """A command cannot be; nothing was asked of the worker."""
-
-    def __init__(self, asked: Asked, reason: str) -> None:
-        super().__init__()
-        self.asked = asked
-        self.reason = reason
-
-
-class Refused(Message):
-    """Something else that was asked for cannot be."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
-
-
 class FormReady(Message):
     """What the form for a new run needs is imported."""
+
+
+class FormRefused(Refused):
+    """The form cannot be opened."""
 
 
 class ReadyToLeave(Message):
     """Everything that was asked for before leaving has been carried out."""
 
 
-class ExplorerScreen(Screen[None]):
+class ExplorerScreen(SteeringScreen):
     """Shows what the database watcher reads, and asks for what the keys say."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.EXPLORER)
-    app: "ExplorerApp"
 
     def __init__(self, database: Path, requests: Requests, clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._database = database
-        self._requests = requests
+        super().__init__(database, requests)
         self._watcher = DatabaseWatcher(database, self.post_message, clock=clock)
         self._workers: tuple[WorkerView, ...] = ()
         self._trajectory = Trajectory()
         self._shown_run: int | None = None
         self._rate = StepRate()
-        self._pending = Pending()
         self._is_form_coming = False
         self._queued: set[int] = set()
 
@@ -124,6 +93,12 @@ class ExplorerScreen(Screen[None]):
         self._watcher.stop()
 
     @property
+    def selected_run(self) -> RunRecord | None:
+        """The run that is selected in the list."""
+        view = self._list.selected
+        return view.record if view else None
+
+    @property
     def going_on(self) -> list[int]:
         """Ids of the runs that a worker has or will take up, those that were just queued included."""
         statuses = (Status.QUEUED, Status.LOADING, Status.RUNNING)
@@ -139,14 +114,14 @@ class ExplorerScreen(Screen[None]):
         self._list.show_runs(message.runs)
         if not message.runs:
             self._show_nothing_yet()
-        self._show_header()
+        self.show_steering()
 
     @on(DatabaseMissing)
     def _show_missing(self) -> None:
         self._show_notice(None)
         self._list.show_runs(())
         self._show_nothing_yet()
-        self._show_header()
+        self.show_steering()
 
     @on(DatabaseUnreadable)
     def _show_unreadable(self, message: DatabaseUnreadable) -> None:
@@ -172,7 +147,7 @@ class ExplorerScreen(Screen[None]):
             self._rate.arrived(message.steps[-1].step, message.at_s)
         self._table.show_placeholder("No steps yet")
         self._show_strip()
-        self._show_header()
+        self.show_steering()
 
     @on(RunList.Selected)
     def _follow_selected(self) -> None:
@@ -186,7 +161,7 @@ class ExplorerScreen(Screen[None]):
             self._table.show_trajectory(self._trajectory)
             self._watcher.select(run)
             self._show_strip()
-            self._show_header()
+            self.show_steering()
 
     # What is asked for
 
@@ -194,7 +169,11 @@ class ExplorerScreen(Screen[None]):
         """Open the form for a new run."""
         if not self._is_form_coming:
             self._is_form_coming = True
-            self._requests.submit(self, _import_form, Refused)
+            self._requests.submit(self, _import_form, FormRefused)
+
+    @on(FormRefused)
+    def _form_refused(self) -> None:
+        self._is_form_coming = False
 
     @on(FormReady)
     def _open_form(self) -> None:
@@ -222,72 +201,6 @@ class ExplorerScreen(Screen[None]):
             self._queued.add(run)
             self._list.select_run(run)
             self._list.focus()
-
-    def action_toggle_pause(self) -> None:
-        """Pause the selected run, or let it go on, after all that is pending."""
-        if run := self._selected_or_say():
-            is_paused = self._pending.will_be_paused(run.id, is_paused=run.status is Status.PAUSED)
-            self._ask(run, "resume" if is_paused else "pause")
-
-    def action_raise_lr(self) -> None:
-        """Set the learning rate a quarter higher."""
-        self._set_lr(up=True)
-
-    def action_lower_lr(self) -> None:
-        """Set the learning rate a quarter lower."""
-        self._set_lr(up=False)
-
-    def action_stop(self) -> None:
-        """Ask, then stop the selected run."""
-        run = self._selected_or_say()
-        if run is None:
-            return
-        if "stop" in unavailable(run):
-            self._ask(run, "stop")  # refused with the reason; there is nothing to ask the user first
-            return
-        from tui.screens.question import QuestionScreen
-
-        title = f"{run.session}/{run.number}"
-        question = f"Stop run {title} at step {run.last_step or 0} of {run.steps}? r goes on with it later."
-        self.app.push_screen(
-            QuestionScreen(question), lambda is_sure: self._ask(run, "stop") if is_sure else None
-        )
-
-    def action_resume(self) -> None:
-        """Let a paused or ended run go on."""
-        if run := self._selected_or_say():
-            self._ask(run, "resume")
-
-    def _set_lr(self, *, up: bool) -> None:
-        if run := self._selected_or_say():
-            lr = self._pending.lr(run.id, run.lr)
-            if lr is not None:
-                self._ask(run, "set", {"lr": by_a_quarter(lr, up=up)})
-
-    def _ask(self, run: RunRecord, kind: str, arguments: Mapping[str, Any] | None = None) -> None:
-        asked = self._pending.ask(run.id, kind, arguments or {})
-
-        def save(control: Control) -> Message:
-            return CommandSaved(asked, control.request(self._database, run.id, kind, arguments))
-
-        self._requests.submit(self, save, lambda reason: CommandRefused(asked, reason))
-        self._show_header()
-
-    @on(CommandSaved)
-    def _command_saved(self, message: CommandSaved) -> None:
-        self._pending.saved(message.asked, message.command)
-        self._show_header()
-
-    @on(CommandRefused)
-    def _command_refused(self, message: CommandRefused) -> None:
-        self._pending.refused(message.asked)
-        self._say(message.reason)
-        self._show_header()
-
-    @on(Refused)
-    def _say_refused(self, message: Refused) -> None:
-        self._is_form_coming = False
-        self._say(message.reason)
 
     @on(WorkerWanted)
     def _want_worker(self, message: WorkerWanted) -> None:
@@ -339,9 +252,9 @@ class ExplorerScreen(Screen[None]):
 
     # Parts
 
-    def _show_header(self) -> None:
-        view = self._list.selected
-        run = view.record if view else None
+    def show_steering(self) -> None:
+        """Bring header and keys up to date."""
+        run = self.selected_run
         self._actions.dim(unavailable(run))
         if run is None:
             self._header.show(None)
@@ -378,16 +291,6 @@ class ExplorerScreen(Screen[None]):
         if shown != str(bar.content):
             bar.update(shown)
         bar.display = bool(shown)
-
-    def _say(self, reason: str) -> None:
-        self.app.notify(safe_text(reason), severity="error", timeout=_ERROR_SHOWN_S, markup=False)
-
-    def _selected_or_say(self) -> RunRecord | None:
-        view = self._list.selected
-        if view is None:
-            self._say("There is no run yet: press p to start the published experiment")
-            return None
-        return view.record
 
     @property
     def _list(self) -> RunList:
