@@ -1,34 +1,82 @@
-"""The text: reading it, splitting it into sentences, and taking a held-out slice out of it.
+"""The text: reading it and taking a held-out slice out of it.
 
 A corpus directory holds xz-compressed UTF-8 files of stories, separated by a line `<|endoftext|>`, and files
-of one sentence a line, `tatoeba*.txt.xz`.
+of one entry a line, mostly one sentence, `tatoeba*.txt.xz`.
 """
 
 import hashlib
 import lzma
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import UserError
+from engine.mini.sentences import close_quotations, conversations, split_sentences
 
 STORY_END = "<|endoftext|>"
+SINGLE_ENTRIES = "tatoeba"
+"""Names of files of one entry a line begin with this."""
+
 HELD_OUT_PERCENT = 2
 
-# White space after closing punctuation (and closing quotes) and before something that can start a sentence.
-_SENTENCE_END = re.compile(r"""(?<=[.!?…])(["'”’)]*)\s+(?=["'“‘(]*[A-Z0-9])""")
-_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|vs|etc)\.$")
+
+Story = list[list[str]]
+"""Paragraphs, each a list of sentences."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file of the corpus, as sentences."""
+    """One file of the corpus: stories, split into sentences wherever one ends."""
 
     name: str
-    training: list[list[str]]
-    """Stories, each a list of sentences; a file of single sentences has stories of one."""
-    held_out: list[list[str]]
+    training: list[Story]
+    """A file of single entries has stories of one paragraph."""
+    held_out: list[Story]
+
+    @property
+    def is_stories(self) -> bool:
+        return not self.name.startswith(SINGLE_ENTRIES)
+
+    def training_sentences(self) -> Iterator[str]:
+        """Every sentence that may be trained on: as it is split, as it is told, as it is spoken."""
+        for story in self.training:
+            yield from self.units(story)
+            for sequence in (*told(story), *spoken(story)):
+                yield from sequence
+
+    def units(self, story: Story) -> Iterator[str]:
+        """What is encoded as one text: sentences, or whole entries."""
+        return (" ".join(paragraph) for paragraph in story) if not self.is_stories else iter(flat(story))
+
+
+def flat(story: Story) -> list[str]:
+    return [sentence for paragraph in story for sentence in paragraph]
+
+
+def told(story: Story) -> Iterator[list[str]]:
+    """Consecutive sentences of a story with their quotations closed, cut in two where that fails.
+
+    A next sentence is to stand by itself: one with half a pair of quotation marks does not.
+    """
+    sequence: list[str] = []
+    for paragraph in story:
+        closed = close_quotations(paragraph)
+        if closed is None:
+            if len(sequence) > 1:
+                yield sequence
+            sequence = []
+        else:
+            sequence.extend(closed)
+    if len(sequence) > 1:
+        yield sequence
+
+
+def spoken(story: Story) -> Iterator[list[str]]:
+    """What is said in a story, without quotation marks: conversations of at least two sentences.
+
+    People say there what somebody at the screen types: "I like cheese.", "It is raining.".
+    """
+    return (sentences for sentences in conversations(story) if len(sentences) > 1)
 
 
 def read_corpus(directory: Path) -> list[Source]:
@@ -50,43 +98,29 @@ def _read_source(path: Path) -> Source:
     except (OSError, lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not xz-compressed UTF-8 text: {error}") from error
     name = path.name.removesuffix(".txt.xz")
-    is_sentences = name.startswith("tatoeba")
     source = Source(name, [], [])
-    stories: Iterable[list[str]] = ([line] for line in lines if line) if is_sentences else _stories(lines)
-    for story in stories:
+    for story in (
+        _stories(lines) if source.is_stories else ([split_sentences(line)] for line in lines if line)
+    ):
         (source.held_out if _is_held_out(story) else source.training).append(story)
     return source
 
 
-def _stories(lines: Iterable[str]) -> Iterator[list[str]]:
-    story: list[str] = []
+def _entries(lines: Iterable[str]) -> Iterator[Story]:
+    return ([split_sentences(line)] for line in lines if line)
+
+
+def _stories(lines: Iterable[str]) -> Iterator[Story]:
+    story: Story = []
     for line in lines:
         if line == STORY_END:
             if story:
                 yield story
             story = []
-        else:
-            story.extend(split_sentences(line))
+        elif line:
+            story.append(split_sentences(line))
     if story:
         yield story
-
-
-def split_sentences(paragraph: str) -> list[str]:
-    """Split at sentence ends; quotation marks stay where they are.
-
-    >>> split_sentences('Mr. Fox ran. "Stop!" said Tim.')
-    ['Mr. Fox ran.', '"Stop!" said Tim.']
-    """
-    sentences: list[str] = []
-    start = 0
-    for match in _SENTENCE_END.finditer(paragraph):
-        sentence = paragraph[start : match.end(1)]
-        if _ABBREVIATION.search(sentence):
-            continue
-        sentences.append(sentence.strip())
-        start = match.end()
-    sentences.append(paragraph[start:].strip())
-    return [sentence for sentence in sentences if sentence]
 
 
 def stable_order(text: str) -> int:
@@ -94,17 +128,18 @@ def stable_order(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def _is_held_out(story: list[str]) -> bool:
-    return stable_order(" ".join(story)) % 100 < HELD_OUT_PERCENT
+def _is_held_out(story: Story) -> bool:
+    return stable_order(" ".join(flat(story))) % 100 < HELD_OUT_PERCENT
 
 
 def held_out_sentences(sources: Iterable[Source]) -> dict[str, list[str]]:
     """By source, the held-out sentences that no training text has: distinct, in a fixed, shuffled order."""
     sources = list(sources)
-    training = {sentence for source in sources for story in source.training for sentence in story}
+    training = {sentence for source in sources for sentence in source.training_sentences()}
     return {
         source.name: sorted(
-            {sentence for story in source.held_out for sentence in story} - training, key=stable_order
+            {sentence for story in source.held_out for sentence in source.units(story)} - training,
+            key=stable_order,
         )
         for source in sources
     }

@@ -5,6 +5,7 @@ other half teaches it to make a fluent sentence of an embedding that says roughl
 is finished, so every sentence is encoded once, before the stage.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,10 +17,17 @@ from sonar.models.sonar_text import SonarTextTransformerEncoderModel
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor
 
-from engine.mini.autoencoder import REPORT_EVERY, LengthBatches, Report, mixed_precision, reconstruction_loss
+from engine.mini.autoencoder import (
+    REPORT_EVERY,
+    LengthBatches,
+    Report,
+    mixed_precision,
+    reconstruction_loss,
+    with_noise,
+)
 from engine.mini.codec import encode, summed_cross_entropy
 from engine.mini.graphs import GraphedBackward
-from engine.mini.prepared import PreparedText, Sentences
+from engine.mini.prepared import Kind, PreparedText, Sentences
 from engine.mini.schedule import Schedule
 from engine.mini.settings import Settings
 from engine.models.generator import SonarLLM
@@ -65,39 +73,37 @@ class Windows:
     """Random windows of consecutive sentences out of the stories."""
 
     text: PreparedText
-    tinystories_share: float
     random: np.random.Generator
 
     def __post_init__(self) -> None:
-        lengths = np.diff(self.text.story_starts)
+        self._lengths = np.diff(self.text.story_starts)
+        self._stories = {kind: np.flatnonzero(self.text.kinds == kind) for kind in Kind}
         # A story's chance grows with the sentences in it that have a next one.
-        weights = np.maximum(lengths - 1, 0).astype(np.float64)
-        self._groups = [np.flatnonzero(self.text.is_tinystories), np.flatnonzero(~self.text.is_tinystories)]
-        self._cumulative = [np.cumsum(weights[group]) for group in self._groups]
-        self._lengths = lengths
+        self._cumulative = {kind: np.cumsum(self._lengths[self._stories[kind]] - 1.0) for kind in Kind}
 
-    def draw(self, rows: int, width: int) -> NDArray[np.int64]:
-        """(rows, width) rows of the sentence table; -1 after the end of a story."""
-        from_tinystories = self._count_tinystories(rows)
-        counts = (from_tinystories, rows - from_tinystories)
-        stories = np.concatenate([self._draw_stories(group, count) for group, count in enumerate(counts)])
+    def draw(self, rows: int, width: int, shares: Mapping[Kind, float]) -> NDArray[np.int64]:
+        """(rows, width) rows of the sentence table; -1 after the end of a story.
+
+        `shares` are the parts of the rows that come from each kind, as far as the text has it.
+        """
+        weights = np.array([shares.get(kind, 0.0) * (len(self._stories[kind]) > 0) for kind in Kind])
+        bounds = np.rint(rows * np.cumsum(weights) / weights.sum()).astype(np.int64)
+        counts = np.diff(bounds, prepend=0)
+        stories = np.concatenate(
+            [self._draw_stories(kind, count) for kind, count in zip(Kind, counts, strict=True)]
+        )
         starts = (self.random.random(rows) * (self._lengths[stories] - 1)).astype(np.int64)
         positions = starts[:, None] + np.arange(width)
         inside = positions < self._lengths[stories][:, None]
         flat = self.text.story_starts[stories][:, None] + np.where(inside, positions, 0)
         return np.where(inside, self.text.stories[flat], -1)
 
-    def _count_tinystories(self, rows: int) -> int:
-        if not len(self._groups[0]) or not len(self._groups[1]):
-            return rows if len(self._groups[0]) else 0
-        return round(rows * self.tinystories_share)
-
-    def _draw_stories(self, group: int, count: int) -> NDArray[np.int64]:
-        cumulative = self._cumulative[group]
+    def _draw_stories(self, kind: Kind, count: int) -> NDArray[np.int64]:
         if not count:
             return np.zeros(0, dtype=np.int64)
+        cumulative = self._cumulative[kind]
         picks = np.searchsorted(cumulative, self.random.random(count) * cumulative[-1], side="right")
-        chosen: NDArray[np.int64] = self._groups[group][picks]
+        chosen: NDArray[np.int64] = self._stories[kind][picks]
         return chosen
 
 
@@ -125,7 +131,8 @@ def train_generator(
         return F.dropout(hidden, settings.generator_dropout)
 
     def predict(inputs: Tensor) -> Tensor:
-        hidden = generator.llama(inputs_embeds=dropout(generator.forward_proj(inputs / scale)))
+        noisy = with_noise(inputs, settings.generator_noise) / scale
+        hidden = generator.llama(inputs_embeds=dropout(generator.forward_proj(noisy)))
         prediction: Tensor = generator.reverse_proj(dropout(hidden.last_hidden_state)).float() * scale
         return prediction.flatten(0, 1)
 
@@ -169,12 +176,17 @@ def train_generator(
         warmup=settings.generator_warmup,
         steps=settings.generator_steps,
     )
-    windows = Windows(text, settings.tinystories_share, np.random.default_rng(settings.seed))
+    windows = Windows(text, np.random.default_rng(settings.seed))
+    richer = 1 - settings.tinystories_share
+    shares = {Kind.TINYSTORIES: settings.tinystories_share, Kind.RICHER_STORIES: richer}
+    told_share = 1 - settings.spoken_share
+    pair_shares = {kind: share * told_share for kind, share in shares.items()}
+    pair_shares[Kind.SPOKEN] = settings.spoken_share
     batches = LengthBatches(sentences, settings.reconstructed_tokens, settings.seed)
     recent = torch.zeros(2, device=device)
     for step in range(1, settings.generator_steps + 1):
-        long = torch.from_numpy(windows.draw(settings.story_rows, settings.context + 1)).to(device)
-        short = torch.from_numpy(windows.draw(settings.pair_rows, 3)).to(device)
+        long = torch.from_numpy(windows.draw(settings.story_rows, settings.context + 1, shares)).to(device)
+        short = torch.from_numpy(windows.draw(settings.pair_rows, 3, pair_shares)).to(device)
         recent[0] += next_sentence(long, short)
         recent[1] += same_sentence(batches.draw())
         schedule.step()

@@ -1,7 +1,9 @@
 """The corpus as token ids: made once, saved, and read by every later stage."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import UserError
-from engine.mini.corpus import Source, held_out_sentences, read_corpus, stable_order
+from engine.mini.corpus import Source, flat, held_out_sentences, read_corpus, spoken, stable_order, told
 from engine.mini.settings import Settings
 from engine.mini.tokenizer import Tokenizer, train_tokenizer
 
 TINYSTORIES = "tinystories"
 TEXT_FILE = "text.npz"
 HELD_OUT_FILE = "held_out.json"
+
+
+class Kind(IntEnum):
+    """What a sequence of sentences comes from."""
+
+    TINYSTORIES = 0
+    RICHER_STORIES = 1
+    SPOKEN = 2
+    """Conversations out of the stories, and single entries of several sentences."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,8 @@ class PreparedText:
     """Rows of `sentences`, story after story."""
     story_starts: NDArray[np.int64]
     """(stories + 1,) where each story starts in `stories`."""
-    is_tinystories: NDArray[np.bool_]
-    """(stories,)"""
+    kinds: NDArray[np.uint8]
+    """(stories,) a `Kind` each."""
 
     def to(self, device: torch.device) -> "PreparedText":
         return replace(self, sentences=self.sentences.to(device))
@@ -70,7 +81,7 @@ class HeldOut:
 def prepare_text(corpus: Path, directory: Path, tokenizer_path: Path, settings: Settings) -> None:
     """Read the corpus, train the tokenizer, and write the ids and the held-out texts to the directory."""
     sources = read_corpus(corpus)
-    distinct = sorted({s for source in sources for story in source.training for s in story}, key=stable_order)
+    distinct = sorted({s for source in sources for s in source.training_sentences()}, key=stable_order)
     train_tokenizer(distinct, settings.sizes.pieces, tokenizer_path)
     tokenizer = Tokenizer(tokenizer_path)
     if tokenizer.pieces != settings.sizes.pieces:
@@ -78,21 +89,21 @@ def prepare_text(corpus: Path, directory: Path, tokenizer_path: Path, settings: 
     encoded = tokenizer.encode(distinct)
     kept = [index for index, ids in enumerate(encoded) if 0 < len(ids) <= settings.longest]
     row_of = {distinct[index]: row for row, index in enumerate(kept)}
-    stories, tinystories = _stories_as_rows(sources, row_of)
+    stories, kinds = _stories_as_rows(sources, row_of)
     np.savez_compressed(
         directory / TEXT_FILE,
         tokens=np.concatenate([np.array(encoded[index], dtype=np.uint16) for index in kept]),
         lengths=np.array([len(encoded[index]) for index in kept], dtype=np.uint8),
         stories=np.array([row for story in stories for row in story], dtype=np.int32),
         story_starts=np.cumsum([0, *(len(story) for story in stories)]),
-        is_tinystories=np.array(tinystories, dtype=bool),
+        kinds=np.array(kinds, dtype=np.uint8),
     )
     stories_held_out = [
-        story
+        flat(story)
         for source in sources
         if source.name == TINYSTORIES
         for story in source.held_out
-        if len(story) > 1
+        if len(flat(story)) > 1
     ]
     if not stories_held_out:
         raise UserError(f"{corpus}: too little text to hold a story of {TINYSTORIES}.txt.xz out of it")
@@ -107,22 +118,32 @@ def prepare_text(corpus: Path, directory: Path, tokenizer_path: Path, settings: 
     (directory / HELD_OUT_FILE).write_text(text, encoding="utf-8")
 
 
-def _stories_as_rows(sources: list[Source], row_of: dict[str, int]) -> tuple[list[list[int]], list[bool]]:
-    """Stories of at least two sentences; one with a sentence that was left out is cut in two there."""
+def _stories_as_rows(sources: list[Source], row_of: dict[str, int]) -> tuple[list[list[int]], list[Kind]]:
+    """Sequences of at least two sentences; one with a sentence that was left out is cut in two there."""
     stories: list[list[int]] = []
-    tinystories: list[bool] = []
+    kinds: list[Kind] = []
+    for kind, sequence in _sequences(sources):
+        piece: list[int] = []
+        for sentence in [*sequence, None]:
+            if sentence in row_of:
+                piece.append(row_of[sentence])
+                continue
+            if len(piece) > 1:
+                stories.append(piece)
+                kinds.append(kind)
+            piece = []
+    return stories, kinds
+
+
+def _sequences(sources: list[Source]) -> Iterator[tuple[Kind, list[str]]]:
     for source in sources:
+        is_tinystories = source.name.startswith(TINYSTORIES)
+        kind = Kind.TINYSTORIES if is_tinystories else Kind.RICHER_STORIES
         for story in source.training:
-            piece: list[int] = []
-            for sentence in [*story, None]:
-                if sentence in row_of:
-                    piece.append(row_of[sentence])
-                    continue
-                if len(piece) > 1:
-                    stories.append(piece)
-                    tinystories.append(source.name.startswith(TINYSTORIES))
-                piece = []
-    return stories, tinystories
+            for sequence in told(story):
+                yield kind if source.is_stories else Kind.SPOKEN, sequence
+            for sequence in spoken(story):
+                yield Kind.SPOKEN, sequence
 
 
 def _only_short(sentences: list[str], tokenizer: Tokenizer, longest: int) -> list[str]:
@@ -139,7 +160,7 @@ def load_text(directory: Path, settings: Settings) -> PreparedText:
             sentences=Sentences(torch.from_numpy(tokens), torch.from_numpy(lengths)),
             stories=arrays["stories"],
             story_starts=arrays["story_starts"],
-            is_tinystories=arrays["is_tinystories"],
+            kinds=arrays["kinds"],
         )
 
 

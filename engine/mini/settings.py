@@ -38,6 +38,8 @@ class Settings:
     generator_warmup: int = 200
     generator_weight_decay: float = 0.1
     generator_dropout: float = 0.1
+    generator_noise: float = 0.2
+    """The most noise on the embeddings that the generator is given, as a part of their norm."""
     decoder_lr: float = 1e-3
     """Learning rate of the decoder while it is trained with the generator."""
 
@@ -51,7 +53,9 @@ class Settings:
     pair_rows: int = 256
     """Windows of two sentences in it: what is predicted from one sentence alone, or from two."""
     tinystories_share: float = 0.9
-    """Part of the windows that is taken from TinyStories, the rest from the richer bedtime stories."""
+    """Part of the windows of stories that is TinyStories; the rest are the richer bedtime stories."""
+    spoken_share: float = 0.4
+    """Part of the windows of two sentences that is taken from what people say in all of them."""
 
     evaluated_sentences: int = 1_000
     """Held-out sentences of each source that are encoded and decoded."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.mini.corpus import split_sentences
 from engine.mini.prepared import load_held_out
+from engine.mini.sentences import split_sentences
 from engine.mini.train import main
 
 NAMES = ["Tom", "Lily", "Ben", "Anna", "Max", "Sue"]
