@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from engine.mini.prepared import load_held_out
-from engine.mini.sentences import split_sentences
 from engine.mini.train import main
 
 NAMES = ["Tom", "Lily", "Ben", "Anna", "Max", "Sue"]
@@ -160,13 +159,3 @@ def test_bad_input_is_one_line(
     error = capsys.readouterr().err
     assert expected in error
     assert error.count("\n") == 1
-
-
-def test_splits_at_sentence_ends_only() -> None:
-    assert split_sentences('Mr. Fox ran. "Stop!" said Tim. "Why? I am late."') == [
-        "Mr. Fox ran.",
-        '"Stop!" said Tim.',
-        '"Why?',
-        'I am late."',
-    ]
-    assert split_sentences("It cost 3.50 in all. 7 of us paid.") == ["It cost 3.50 in all.", "7 of us paid."]
