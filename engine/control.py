@@ -9,22 +9,30 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.breakpoints import parse_condition
 from engine.bundles import find_bundle
+from engine.commands import (
+    COMMANDS,
+    change_break_points,
+    check_status,
+    parse_break_point,
+    parse_extension,
+    parse_halt,
+    parse_settings,
+)
 from engine.errors import UserError
 from engine.store.reading import Reader
-from engine.store.records import CommandRecord, RunRecord, Status
+from engine.store.records import CommandRecord, RunRecord
 from engine.store.vectors import VectorArray
 from engine.workerfiles import worker_log
 
 if TYPE_CHECKING:  # pydantic is only imported when something is queued: a viewer's first paint needs none
     from engine.spec import RunSpec, VectorInit
-
-COMMANDS = ("pause", "resume", "stop", "set")
 
 _POLL_S = 0.02
 
@@ -36,6 +44,7 @@ def queue_run(
     session: str | None = None,
     name: str | None = None,
     initial: VectorArray | None = None,
+    break_points: Sequence[str] = (),
 ) -> int:
     """Queue a run and see to it that a worker takes it up.
 
@@ -45,6 +54,7 @@ def queue_run(
         session: Name of the session to put it into; today's date if None.
         name: A name for the run, if it should have one.
         initial: z to start from, float32 (D,), instead of spec.init.
+        break_points: Conditions under which the run pauses (engine.breakpoints).
 
     Returns:
         The id of the run.
@@ -61,24 +71,37 @@ def queue_run(
     session = _checked_name("session", date.today().isoformat() if session is None else session)
     if name is not None:
         name = _checked_name("name", name)
+    conditions = list(dict.fromkeys(str(parse_condition(condition)) for condition in break_points))
     if initial is None and isinstance(spec.init, VectorInit):
         initial = _stored_vector(database, spec.init)
     if initial is not None and not (initial.ndim == 1 and initial.size and _is_usable(initial)):
         raise UserError("init: a vector must be one row of finite numbers that are not all 0")
     device = resolve_device(spec.device)
-    run = add_run(database, spec, device=device, session=session, name=name, initial=initial)
+    run = add_run(
+        database,
+        spec,
+        device=device,
+        session=session,
+        name=name,
+        initial=initial,
+        break_points=conditions,
+    )
     ensure_worker(database, device)
     return run
 
 
 def request(database: Path, run_id: int, kind: str, arguments: Mapping[str, Any] | None = None) -> int:
-    """Ask for a run to be paused, resumed, stopped or changed.
+    """Ask for a run to be paused, resumed, stopped, changed, extended, or watched by a break-point.
 
     Args:
         database: Where the run is.
         run_id: Which run.
-        kind: One of COMMANDS.
-        arguments: For `set`: {"lr": 0.005}.
+        kind: One of engine.commands.COMMANDS.
+        arguments: For `resume` nothing, or where to pause again: {"steps": N} after N more rows, {"until": K}
+            after row K; with these a run that is going on is told where to pause. For `set`: {"lr": 0.005},
+            {"weights": {"cosine": 0.1}}, or both. For `extend`: {"steps": n}, how many more updates to make;
+            a run that has ended goes on from its last checkpoint. For `break` and `unbreak`:
+            {"when": CONDITION} (engine.breakpoints).
 
     Returns:
         The id of the command; `Reader.command` or `wait_for_command` tells what became of it.
@@ -88,10 +111,9 @@ def request(database: Path, run_id: int, kind: str, arguments: Mapping[str, Any]
     """
     from engine.store.writing import add_command
 
-    arguments = dict(arguments or {})
     with Reader(database) as reader:
         run = reader.run(run_id)
-    _check_request(run, kind, arguments)
+    arguments = _checked_arguments(run, kind, arguments or {})
     command = add_command(database, device=run.device, kind=kind, run=run_id, arguments=arguments)
     ensure_worker(database, run.device)
     return command
@@ -164,30 +186,31 @@ def _has_worker(reader: Reader, device: str) -> bool:
     return any(worker.alive for worker in reader.workers() if worker.device == device)
 
 
-def _check_request(run: RunRecord, kind: str, arguments: Mapping[str, Any]) -> None:
+def _checked_arguments(run: RunRecord, kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as they are written, once it is sure that the run can take the command as it stands."""
     if kind not in COMMANDS:
         raise UserError(f"command: {kind!r} is unknown; there are {', '.join(COMMANDS)}")
     if run.origin != "recorded":
         raise UserError(f"run {run.id}: is {run.origin}, and was never run here: it can only be looked at")
     if kind == "set":
-        _check_settings(arguments)
-    if kind == "resume" and run.status in (Status.QUEUED, Status.LOADING, Status.RUNNING):
-        raise UserError(f"run {run.id}: is {run.status} already")
-    if kind == "resume" and run.status is Status.FINISHED:
-        raise UserError(f"run {run.id}: has finished its {run.steps} steps")
-    if kind != "resume" and run.status.has_ended:
-        raise UserError(f"run {run.id}: has ended ({run.status})")
+        settings = parse_settings(arguments)
+        if settings.weights:
+            from engine.spec import merge_weights
 
-
-def _check_settings(arguments: Mapping[str, Any]) -> None:
-    from engine.spec import check_lr
-
-    if set(arguments) != {"lr"}:
-        raise UserError(f"set: {', '.join(arguments) or 'nothing'} cannot be set; what can be is lr")
-    lr = arguments["lr"]
-    if not isinstance(lr, (int, float)) or isinstance(lr, bool):
-        raise UserError(f"lr: {lr!r}: should be a number")
-    check_lr(float(lr))
+            merge_weights(run.weights, settings.weights)
+    if kind == "extend":
+        parse_extension(arguments, steps=run.steps)
+    if kind in ("break", "unbreak"):
+        arguments = {"when": parse_break_point(arguments)}
+    try:
+        check_status(kind, arguments, status=run.status, steps=run.steps)
+    except UserError as error:
+        raise UserError(f"run {run.id}: {error}") from None
+    if kind == "resume":
+        parse_halt(arguments, next_step=0 if run.last_step is None else run.last_step + 1, steps=run.steps)
+    if kind in ("break", "unbreak"):
+        change_break_points(kind, arguments["when"], run.break_points)
+    return dict(arguments)
 
 
 def _checked_name(field: str, name: str) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -239,14 +240,56 @@ def write_file(
             raise UserError(f"to: {path}: is the database itself")
         if not force:
             raise UserError(f"to: {path}: is there already; --force overwrites it")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with _written_whole(path) as temporary:
         if kind is Format.SAFETENSORS:
             with temporary.open("xb") as binary:
                 write_vectors(reader, run_ids, binary)
         else:
             with temporary.open("x", encoding="utf-8", newline="") as text:
                 write_text(reader, run_ids, kind, text)
+
+
+VECTOR_SUFFIXES = (".npy", ".safetensors")
+"""What the name of a file for one vector may end in."""
+
+
+def write_z(reader: Reader, run_id: int, step: int, path: Path) -> int:
+    """Write the z of one row, float32 (D,), into a new file: NumPy's `.npy`, or `.safetensors` as tensor `z`.
+
+    Returns:
+        D.
+
+    Raises:
+        UserError: the name ends in something else, the file is there already or cannot be written, or that
+            z was not kept. Nothing is left behind.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in VECTOR_SUFFIXES:
+        raise UserError(f"to: {path}: the name should end in one of {', '.join(VECTOR_SUFFIXES)}")
+    z = reader.vector(run_id, step, "z")
+    if z is None:
+        raise UserError(f"step: the z of step {step} of run {run_id} was not kept")
+    path = path.resolve()
+    if path.exists():
+        raise UserError(f"to: {path}: is there already; give another name")
+    with _written_whole(path) as temporary:
+        if suffix == ".npy":
+            with temporary.open("xb") as file:
+                np.save(file, z, allow_pickle=False)
+        else:
+            from safetensors.numpy import save
+
+            run = reader.run(run_id)
+            temporary.write_bytes(save({"z": z}, {"run": str(run_id), "step": str(step), "spec": run.spec}))
+    return len(z)
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path`, which takes its name when it is whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"to: {path}: cannot be written: {error.strerror}") from error

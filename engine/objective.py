@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ class Prediction:
     target_mask: Tensor
     """True where a target token is real, False where it is padding. # (N, T)"""
 
+    @cached_property
+    def token_losses(self) -> Tensor:
+        """−log softmax(logits_t)[token_t], in nats: cross-entropy of each token; 0 in padding. # (N, T)"""
+        if self.logits is None:
+            raise ValueError("cross-entropy needs the decoder's logits")
+        log_probabilities = self.logits.log_softmax(dim=-1)  # (N, T, V)
+        of_target = log_probabilities.gather(-1, self.target_tokens.unsqueeze(-1)).squeeze(-1)  # (N, T)
+        return -(of_target * self.target_mask)
+
 
 @dataclass(frozen=True)
 class Term:
@@ -52,12 +62,7 @@ def cross_entropy(prediction: Prediction) -> Tensor:
 
     −1/T · Σ_t log softmax(logits_t)[token_t], over real tokens only: the published 'decoder CE'.
     """
-    if prediction.logits is None:
-        raise ValueError("cross-entropy needs the decoder's logits")
-    log_probabilities = prediction.logits.log_softmax(dim=-1)  # (N, T, V)
-    of_target = log_probabilities.gather(-1, prediction.target_tokens.unsqueeze(-1)).squeeze(-1)  # (N, T)
-    mask = prediction.target_mask
-    return -(of_target * mask).sum(dim=-1) / mask.sum(dim=-1)
+    return prediction.token_losses.sum(dim=-1) / prediction.target_mask.sum(dim=-1)
 
 
 def similarity(prediction: Prediction) -> Tensor:

@@ -11,7 +11,7 @@ one another. N = 1 is the common case, not another path.
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
@@ -27,9 +27,10 @@ from engine.errors import UserError
 from engine.initial import held_norm, initial_z
 from engine.models.loaded import LoadedBundle
 from engine.objective import TERMS, Prediction, similarity
-from engine.spec import RunSpec, check_lr
+from engine.spec import RunSpec, check_lr, with_changes
 from engine.state import RunState
 from engine.step import Step, Vector
+from engine.tokens import TARGET_CONTROL_TOKENS
 
 __all__ = ["Evaluation", "Optimization", "Step", "optimize"]
 
@@ -83,6 +84,9 @@ class Evaluation:
     loss: Tensor
     """Sum of the terms, weighted. # (N,)"""
 
+    token_losses: Tensor | None
+    """Cross-entropy of each token of the target, 0 in padding; None when no term needs them. # (N, T)"""
+
 
 class Optimization:
     """N runs stepped together: their state, and the step."""
@@ -101,15 +105,13 @@ class Optimization:
         Raises:
             UserError: a text is too long for the models, or an initial z is missing or unusable.
         """
-        self.specs = tuple(specs)
+        self.specs = list(specs)
+        """What each run optimises, with the number of updates and the weights that are in force."""
         self.bundle = bundle
         targets = [spec.target for spec in specs]
         self._targets = bundle.targets(targets)
         self._target_embedding = bundle.encode(targets, field="target")  # (N, D)
-        self._terms = [term for term in TERMS.values() if any(spec.weights.get(term.name) for spec in specs)]
-        self._weights = self._per_run(
-            [[spec.weights.get(term.name, 0.0) for term in self._terms] for spec in specs], torch.float32
-        )  # (N, K)
+        self._weigh_terms()
         self._last_step = self._per_run([[spec.steps] for spec in specs], torch.int64)  # (N, 1)
 
         z = initial_z(self.specs, bundle, initial)  # (N, D)
@@ -138,13 +140,13 @@ class Optimization:
         # No run's loss depends on another run's z: the gradient of the sum is each run's own.
         (gradient,) = torch.autograd.grad(evaluation.loss.sum(), raw_z)  # (N, D)
         grad_norm = gradient.norm(dim=-1, keepdim=True)  # (N, 1)
-        record = self._record(evaluation, grad_norm)
+        record = self._record(evaluation, grad_norm, self._token_losses(evaluation))
 
         finite = evaluation.loss.isfinite().unsqueeze(-1) & grad_norm.isfinite()  # (N, 1)
         adam_update(self._state, gradient, runs=finite & (self._state.count < self._last_step))
         elapsed_ms = (time.perf_counter() - began) * 1000
 
-        running = [run for run, done in enumerate(self._done) if not done]
+        running = self._running
         texts = self._decode(running, record, evaluation)
         rows = [self._row(run, record, texts.get(run), elapsed_ms) for run in running]
         for row in rows:
@@ -161,16 +163,11 @@ class Optimization:
         z = self._effective(raw_z)
         predicted = self.bundle.predict(z)  # (N, D)
         needs_logits = any(term.needs_logits for term in self._terms)
-        prediction = Prediction(
-            embedding=predicted,
-            target_embedding=self._target_embedding,
-            logits=self.bundle.logits(predicted, self._targets) if needs_logits else None,  # (N, T, V)
-            target_tokens=self._targets.expected,
-            target_mask=self._targets.mask,
-        )
+        prediction = self._prediction(predicted, with_logits=needs_logits)
         terms = torch.stack([term.value(prediction) for term in self._terms], dim=-1)  # (N, K)
         loss = (terms * self._weights).sum(dim=-1)  # (N,)
-        return Evaluation(z, predicted, similarity(prediction), terms, loss)
+        token_losses = prediction.token_losses if needs_logits else None
+        return Evaluation(z, predicted, similarity(prediction), terms, loss, token_losses)
 
     @property
     def done(self) -> bool:
@@ -188,6 +185,28 @@ class Optimization:
             UserError: the learning rate is not allowed.
         """
         self._state.lr[run] = check_lr(lr)
+
+    def set_weights(self, run: int, weights: Mapping[str, float]) -> None:
+        """Change the weights of a run's loss terms, from the next `advance` on. A term left out has none.
+
+        Raises:
+            UserError: the weights are not allowed.
+        """
+        self.specs[run] = with_changes(self.specs[run], weights=dict(weights))
+        self._weigh_terms()
+
+    def extend(self, run: int, steps: int) -> None:
+        """Change the number of a run's updates to a larger one. A run that has made all of its own goes on.
+
+        Raises:
+            UserError: the number is not larger, or not allowed.
+        """
+        before = self.specs[run].steps
+        if steps <= before:
+            raise UserError(f"steps: {steps}: the run has {before} already")
+        self.specs[run] = with_changes(self.specs[run], steps=steps)
+        self._last_step[run] = steps
+        self._done[run] = self._done[run] and self._next_step[run] < before
 
     def state_bytes(self, run: int) -> bytes:
         """A run's checkpoint, as safetensors: enough to go on bit for bit."""
@@ -209,6 +228,15 @@ class Optimization:
         self._next_step[run] = step
         self._done[run] = False
 
+    def _weigh_terms(self) -> None:
+        """Take up the specs' weights: a term for which no run has one is not computed."""
+        self._terms = [
+            term for term in TERMS.values() if any(spec.weights.get(term.name) for spec in self.specs)
+        ]
+        self._weights = self._per_run(
+            [[spec.weights.get(term.name, 0.0) for term in self._terms] for spec in self.specs], torch.float32
+        )  # (N, K)
+
     def _effective(self, raw_z: Tensor) -> Tensor:
         """Z · held norm / ‖z‖, or z itself where the norm is free. # (N, D)"""
         held = self._state.held_norm  # (N, 1)
@@ -216,7 +244,30 @@ class Optimization:
         norm = torch.where(is_held, raw_z.norm(dim=-1, keepdim=True), 1.0)
         return raw_z * (torch.where(is_held, held, 1.0) / norm)
 
-    def _record(self, evaluation: Evaluation, grad_norm: Tensor) -> Record:
+    def _prediction(self, embedding: Tensor, *, with_logits: bool) -> Prediction:
+        return Prediction(
+            embedding=embedding,
+            target_embedding=self._target_embedding,
+            logits=self.bundle.logits(embedding, self._targets) if with_logits else None,  # (N, T, V)
+            target_tokens=self._targets.expected,
+            target_mask=self._targets.mask,
+        )
+
+    def _token_losses(self, evaluation: Evaluation) -> Tensor | None:
+        """Those of the objective, or made because a row of this step is decoded; else None. # (N, T)"""
+        if evaluation.token_losses is not None or not any(map(self._is_decoded, self._running)):
+            return evaluation.token_losses
+        with torch.no_grad():
+            return self._prediction(evaluation.prediction, with_logits=True).token_losses
+
+    @property
+    def _running(self) -> list[int]:
+        return [run for run, done in enumerate(self._done) if not done]
+
+    def _is_decoded(self, run: int) -> bool:
+        return self.specs[run].decodes(self._next_step[run])
+
+    def _record(self, evaluation: Evaluation, grad_norm: Tensor, token_losses: Tensor | None) -> Record:
         """Copy what the rows need to the host, in one transfer: the only one in a step."""
         parts = {
             "lr": self._state.lr,
@@ -229,6 +280,8 @@ class Optimization:
             "prediction": evaluation.prediction,
             "state": torch.cat([self._state.z, self._state.first_moment, self._state.second_moment], dim=-1),
         }
+        if token_losses is not None:
+            parts["token_losses"] = token_losses
         ends = list(accumulate(part.shape[-1] for part in parts.values()))
         # float64, the precision of lr, holds the float32 values exactly.
         packed = torch.cat([part.detach() for part in parts.values()], dim=-1).cpu().numpy()
@@ -242,7 +295,7 @@ class Optimization:
         for run in running:
             spec = self.specs[run]
             finite = all(np.isfinite(values[run]).all() for values in record.values())
-            if finite and spec.decodes(self._next_step[run]):
+            if finite and self._is_decoded(run):
                 length = DECODED_LENGTH_FACTOR * self._targets.lengths[run]
                 alike[spec.beam, spec.max_decoded_tokens or length].append(run)
         texts: dict[int, tuple[str, str]] = {}
@@ -257,16 +310,19 @@ class Optimization:
         loss, grad_norm = record["loss"][run].item(), record["grad_norm"][run].item()
         state = record["state"][run].astype(np.float32).tobytes() + step.to_bytes(8, "little")
         decoded_z, decoded_prediction = texts or (None, None)
+        terms = {
+            term.name: value
+            for term, value in zip(self._terms, record["terms"][run].tolist(), strict=True)
+            if spec.weights.get(term.name)
+        }
+        # As the run would have them alone: the runs beside it decide what the record holds.
+        has_token_losses = texts is not None or any(TERMS[name].needs_logits for name in terms)
         goes_on = step < spec.steps and math.isfinite(loss) and math.isfinite(grad_norm)
         return Step(
             run=run,
             step=step,
             loss=loss,
-            terms={
-                term.name: value
-                for term, value in zip(self._terms, record["terms"][run].tolist(), strict=True)
-                if spec.weights.get(term.name)
-            },
+            terms=terms,
             similarity=record["similarity"][run].item(),
             grad_norm=grad_norm,
             z_norm=record["z_norm"][run].item(),
@@ -277,8 +333,14 @@ class Optimization:
             decoded_z=decoded_z,
             decoded_prediction=decoded_prediction,
             match=None if decoded_prediction is None else matches(decoded_prediction, spec.target),
+            token_losses=self._of_tokens(run, record["token_losses"]) if has_token_losses else None,
             state_hash=sha256(state).hexdigest()[:16],
         )
+
+    def _of_tokens(self, run: int, values: NDArray[np.float64]) -> tuple[float, ...]:
+        """The values (N, T) of a run's expected tokens, without padding."""
+        tokens = self._targets.lengths[run] + TARGET_CONTROL_TOKENS - 1  # the first one is fed, not predicted
+        return tuple(values[run, :tokens].tolist())
 
     def _per_run(self, values: Sequence[Sequence[float]], dtype: torch.dtype) -> Tensor:
         return torch.tensor(values, dtype=dtype, device=self.bundle.device)

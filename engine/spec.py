@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -180,6 +181,25 @@ def parse_spec(**fields: object) -> RunSpec:
         return RunSpec.model_validate(fields)
     except ValidationError as error:
         raise UserError(explain(error)) from None
+
+
+def with_changes(spec: RunSpec, **fields: object) -> RunSpec:
+    """The spec with some fields changed.
+
+    Raises:
+        UserError: as `parse_spec`.
+    """
+    return parse_spec(**{**spec.model_dump(), **fields})
+
+
+def merge_weights(in_force: Mapping[str, float], changes: Mapping[str, float]) -> dict[str, float]:
+    """The weights of a run's terms after some of them have been set; 0 switches a term off.
+
+    Raises:
+        UserError: an unknown term, a weight below 0 or not finite, or no term is left.
+    """
+    merged = parse_spec(weights={**in_force, **changes}).weights
+    return {term: weight for term, weight in merged.items() if weight}
 
 
 def explain(error: ValidationError) -> str:

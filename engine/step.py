@@ -52,6 +52,10 @@ class Step:
     match: bool | None
     """Whether the decoded prediction is the target; None in a step that is not decoded."""
 
+    token_losses: tuple[float, ...] | None
+    """Cross-entropy of each token of the target, as `engine.tokens.target_pieces` names them, in nats; their
+    mean is the term `ce`. None in a step that neither has that term nor is decoded."""
+
     state_hash: str
     """16 hexadecimal characters of the SHA-256 of raw z, Adam's moments and count, all before update k."""
 

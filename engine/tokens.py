@@ -16,11 +16,27 @@ TARGET_CONTROL_TOKENS = 3
 """`</s> __lang__` before the text and `</s>` after it, for the decoder."""
 
 
+_SPACE = "▁"
+"""How SentencePiece writes a space, U+2581."""
+
+
 def count_tokens(bundle: Bundle, text: str) -> int | None:
     """Number of the text's own tokens, control symbols left out; None when the tokenizer is not on disk."""
     if bundle.tokenizer_model is None or not bundle.tokenizer_model.is_file():
         return None
     return len(_processor(bundle.tokenizer_model).encode(text))
+
+
+def target_pieces(bundle: Bundle, target: str) -> list[str] | None:
+    """What the decoder has to predict, token by token, as text: the names of a row's token losses.
+
+    `__lang__` first, then the target's pieces with their leading spaces, then `</s>`.
+    None when the tokenizer is not on disk.
+    """
+    if bundle.tokenizer_model is None or not bundle.tokenizer_model.is_file():
+        return None
+    pieces: list[str] = _processor(bundle.tokenizer_model).encode(target, out_type=str)
+    return [f"__{bundle.language}__", *(piece.replace(_SPACE, " ") for piece in pieces), "</s>"]
 
 
 def check_lengths(spec: RunSpec) -> None:

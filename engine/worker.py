@@ -22,9 +22,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock, Timeout
 
+from engine.breakpoints import Condition, NotFinite, parse_condition
+from engine.card import Card
+from engine.commands import (
+    Halt,
+    change_break_points,
+    check_status,
+    parse_break_point,
+    parse_extension,
+    parse_halt,
+    parse_settings,
+)
 from engine.errors import UserError
-from engine.spec import RunSpec, check_lr
-from engine.store.recording import Claim, Event, Recorder
+from engine.spec import RunSpec, merge_weights, with_changes
+from engine.store.recording import Claim, Event, InForce, Recorder
 from engine.store.records import CommandRecord, Status, StepRecord
 from engine.store.schema import prepare
 from engine.workerfiles import worker_lock, worker_log
@@ -32,6 +43,7 @@ from engine.workerfiles import worker_lock, worker_log
 if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed
     from engine.models.loading import LoadedBundle
     from engine.optimizer import Optimization
+    from engine.step import Step
 
 IDLE_MINUTES_VARIABLE = "SONAR_EXPLORE_IDLE_MINUTES"
 DEFAULT_IDLE_MINUTES = 10.0
@@ -77,16 +89,59 @@ class ActiveRun:
     """A run whose models are loaded and whose state is in memory."""
 
     id: int
-    spec: RunSpec
     optimization: "Optimization"
+    conditions: list[Condition]
+    """Its break-points."""
+    before: StepRecord | None
+    """The row before the next one."""
+    decoded_before: str | None
+    """The newest decoded prediction before the next row."""
+    halt: Halt | None = None
+    """Where it pauses because that was asked for."""
+    state_before_update: bytes | None = None
+    """The state before the last update, kept for a run that pauses when something is not finite."""
     is_running: bool = True
     checkpoint_step: int = 0
     checkpoint_time: float = field(default_factory=time.monotonic)
 
     @property
+    def spec(self) -> RunSpec:
+        """What is optimised, with the number of updates and the weights that are in force."""
+        return self.optimization.specs[0]
+
+    @property
     def next_step(self) -> int:
         """The step whose row comes next."""
         return self.optimization.next_step(0)
+
+    @property
+    def pauses_when_not_finite(self) -> bool:
+        """Whether it has that break-point."""
+        return NotFinite() in self.conditions
+
+    def advance(self) -> "Step":
+        """Make one step."""
+        state = self.optimization.state_bytes(0) if self.pauses_when_not_finite else None
+        (step,) = self.optimization.advance()
+        if step.lr is not None:
+            self.state_before_update = state
+        return step
+
+    def conditions_met(self, row: StepRecord) -> list[Condition]:
+        """The break-points that a row, the one after `before`, runs into."""
+        return [each for each in self.conditions if each.is_met(self.before, row, self.decoded_before)]
+
+    def remember(self, row: StepRecord) -> None:
+        """Take a row as the one before the next."""
+        self.before = row
+        if row.decoded_prediction is not None:
+            self.decoded_before = row.decoded_prediction
+
+    def step_back(self, lr: float) -> None:
+        """Go back to before the last update, if that is known: its result may be why nothing is finite."""
+        self.optimization.restore(0, self.state_before_update or self.optimization.state_bytes(0))
+        self.optimization.set_lr(0, lr)  # it may have been changed since
+        self.state_before_update = None
 
     def checkpoint(self) -> bytes:
         """The state now, to go on from."""
@@ -111,6 +166,7 @@ class Worker:
         self._idle_timeout_s = idle_timeout_s
         self._runs: dict[int, ActiveRun] = {}
         self._is_leaving = False
+        self._card: Card | None = None
         self._last_work = time.monotonic()
 
     def serve(self) -> None:
@@ -148,22 +204,39 @@ class Worker:
         from engine.optimizer import Optimization
 
         try:
-            spec = RunSpec.model_validate_json(claim.spec)
+            spec = _spec_in_force(claim.in_force)
             bundle = self._load_bundle(claim.run, spec)
             initial = None if claim.initial is None else claim.initial[np.newaxis]
             optimization = Optimization([spec], bundle, initial=initial)
             if claim.checkpoint is not None:
                 optimization.restore(0, claim.checkpoint)
-            optimization.set_lr(0, claim.lr)
+            optimization.set_lr(0, claim.in_force.lr)
+            run = self._active(claim, optimization)
         except Exception as error:
             self._fail(claim.run, self._recorder.next_step(claim.run), error)
             return
-        run = ActiveRun(claim.run, spec, optimization, checkpoint_step=optimization.next_step(0))
         vectors = {"init": optimization.initial_z[0], "target": optimization.target_vector[0]}
         self._recorder.start(run.id, digest=bundle.digest, step=run.next_step, vectors=vectors)
         self._runs[run.id] = run
         self._describe_activity()
         report(f"run {run.id}: started at step {run.next_step}")
+
+    def _active(self, claim: Claim, optimization: "Optimization") -> ActiveRun:
+        step = optimization.next_step(0)
+        before, decoded_before = self._recorder.rows_before(claim.run, step)
+        halt = None
+        if resumed := self._recorder.resumed_with(claim.run):
+            arguments, resumed_at = resumed
+            halt = parse_halt(arguments, next_step=resumed_at, steps=claim.in_force.steps)
+        return ActiveRun(
+            claim.run,
+            optimization,
+            conditions=[parse_condition(condition) for condition in claim.in_force.break_points],
+            before=before,
+            decoded_before=decoded_before,
+            halt=halt,
+            checkpoint_step=step,
+        )
 
     def _load_bundle(self, run: int, spec: RunSpec) -> "LoadedBundle":
         self._describe(f"loading {spec.bundle}")
@@ -175,42 +248,62 @@ class Worker:
 
         device = self._recorder.device
         try:
-            return load_bundle(spec.bundle, device=device, dtype=spec.dtype, progress=show)
+            bundle = load_bundle(spec.bundle, device=device, dtype=spec.dtype, progress=show)
+            self._look_at_card()
+            return bundle
         except UserError as error:
             if spec.device != "auto" or device == "cpu":
                 raise
             self._recorder.add_event(run, None, Event("device", f"on the CPU: {error}"))
             return load_bundle(spec.bundle, device="cpu", dtype=spec.dtype, progress=show)
 
+    def _look_at_card(self) -> None:
+        """Have the figures of the device's card recorded from now on; CUDA is in use now."""
+        if self._card is None and self._recorder.device != "cpu":
+            try:
+                self._card = Card.of_device(self._recorder.device)
+            except UserError as error:
+                report(str(error))
+
     def _advance(self, run: ActiveRun) -> None:
         try:
-            (step,) = run.optimization.advance()
+            step = run.advance()
         except Exception as error:
             self._fail(run.id, run.next_step, error)
             return
-        row = StepRecord(
-            run=run.id,
-            step=step.step,
-            loss=step.loss,
-            terms=step.terms,
-            similarity=step.similarity,
-            grad_norm=step.grad_norm,
-            z_norm=step.z_norm,
-            lr=step.lr,
-            elapsed_ms=step.elapsed_ms,
-            decoded_z=step.decoded_z,
-            decoded_prediction=step.decoded_prediction,
-            match=step.match,
-            state_hash=step.state_hash,
-        )
+        row = _row(run.id, step)
         vectors = {"z": step.z} if run.spec.keeps_vector(step.step) else {}
         if step.decoded_prediction is not None:
             vectors["prediction"] = step.prediction
-        is_due = step.problem is None and (run.optimization.done or run.checkpoint_is_due)
-        self._recorder.record_step(row, vectors, run.checkpoint() if is_due else None)
-        if step.problem is not None:
+        met = run.conditions_met(row)
+        events = [Event("break-point", f"met: {condition.describe(row)}") for condition in met]
+        is_last = run.optimization.done and step.problem is None
+        fails = step.problem is not None and NotFinite() not in met
+        ends = is_last or fails
+        if run.halt is not None and step.step >= run.halt.step and not ends:
+            events.append(Event("paused", run.halt.reason))
+        pauses = bool(events) and not ends
+        if pauses and step.problem is not None:
+            run.step_back(self._recorder.in_force(run.id).lr)
+        is_due = not fails and (is_last or pauses or run.checkpoint_is_due)
+        self._recorder.record_step(
+            row,
+            vectors,
+            run.checkpoint() if is_due else None,
+            token_losses=step.token_losses,
+            events=events,
+            pause_before=run.next_step if pauses else None,
+        )
+        run.remember(row)
+        if pauses:
+            run.is_running, run.halt = False, None
+            run.before, run.decoded_before = self._recorder.rows_before(run.id, run.next_step)
+            self._describe_activity()
+            why = "; ".join(event.detail for event in events)
+            report(f"run {run.id}: paused after row {step.step}: {why}")
+        elif step.problem is not None:
             self._end(run, step.step, Status.FAILED, Event("failed", step.problem), step.problem)
-        elif run.optimization.done:
+        elif is_last:
             detail = "" if step.match is None else "match" if step.match else "no match"
             self._end(run, step.step, Status.FINISHED, Event("finished", detail))
 
@@ -240,7 +333,8 @@ class Worker:
             try:
                 self._carry_out(command)
             except (UserError, KeyError, TypeError, ValueError) as error:  # a row may hold anything
-                self._recorder.reject(command, str(error) if isinstance(error, UserError) else repr(error))
+                reason = str(error) if isinstance(error, UserError) else repr(error)
+                self._recorder.reject(command, " ".join(reason.split()))
             else:
                 self._last_work = time.monotonic()
                 self._describe_activity()
@@ -253,65 +347,121 @@ class Worker:
             self._recorder.apply(command, None)
             return
         run = self._runs.get(command.run)
-        status = self._recorder.status(command.run)
-        if status.has_ended and command.kind != "resume":
-            raise UserError(f"the run has ended ({status})")
         if command.kind not in _COMMANDS:
             raise UserError(f"{command.kind}: is unknown")
-        _COMMANDS[command.kind](self, command, run, status)
+        if not isinstance(command.arguments, dict):
+            raise UserError(f"{command.kind}: its arguments are no object")
+        status = self._recorder.status(command.run)
+        in_force = self._recorder.in_force(command.run)
+        try:
+            check_status(command.kind, command.arguments, status=status, steps=in_force.steps)
+        except UserError as error:
+            raise UserError(f"the run {error}") from None
+        _COMMANDS[command.kind](self, command, run, status, in_force)
 
-    def _pause(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
+    def _pause(
+        self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
+    ) -> None:
         if status is Status.PAUSED:
             raise UserError("the run is paused already")
-        step = run.next_step if run else self._recorder.next_step(_run_of(command))
         if run:
-            run.is_running = False
+            run.is_running, run.halt = False, None
         self._recorder.apply(
             command,
-            step,
-            event=Event("paused", who=command.who),
+            self._next_step(command, run),
+            events=[Event("paused", who=command.who)],
             status=Status.PAUSED,
             checkpoint=run.checkpoint() if run else None,
         )
 
-    def _resume(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
-        if status not in (Status.PAUSED, Status.STOPPED, Status.FAILED, Status.CRASHED):
-            raise UserError(f"the run is {status}")
-        step = run.next_step if run else self._recorder.next_step(_run_of(command))
+    def _resume(
+        self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
+    ) -> None:
+        step = self._next_step(command, run)
+        halt = parse_halt(command.arguments, next_step=step, steps=in_force.steps)
         if run:
-            run.is_running = True
+            run.is_running, run.halt = True, halt
+        goes_on = status in (Status.QUEUED, Status.LOADING, Status.RUNNING)
         self._recorder.apply(
             command,
             step,
-            event=Event("resumed", who=command.who),
-            status=Status.RUNNING if run else Status.QUEUED,
+            events=[Event("resumed", halt.promise if halt else "", command.who)],
+            status=None if goes_on else Status.RUNNING if run else Status.QUEUED,
         )
 
-    def _stop(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
-        step = run.next_step if run else self._recorder.next_step(_run_of(command))
+    def _stop(self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce) -> None:
         self._recorder.apply(
             command,
-            step,
-            event=Event("stopped", who=command.who),
+            self._next_step(command, run),
+            events=[Event("stopped", who=command.who)],
             status=Status.STOPPED,
             checkpoint=run.checkpoint() if run else None,
         )
         if run:
             del self._runs[run.id]
 
-    def _set(self, command: CommandRecord, run: ActiveRun | None, status: Status) -> None:
-        new, old = check_lr(float(command.arguments["lr"])), self._recorder.lr(_run_of(command))
-        step = run.next_step if run else self._recorder.next_step(_run_of(command))
-        if run:
-            run.optimization.set_lr(0, new)
+    def _set(self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce) -> None:
+        settings = parse_settings(command.arguments)
+        spec = _spec_in_force(in_force)
+        events = []
+        weights = loss_name = None
+        if settings.weights:
+            weights = merge_weights(spec.weights, settings.weights)
+            loss_name = with_changes(spec, weights=weights).loss_name
+            changes = [
+                f"{term} {spec.weights.get(term, 0):g} → {new:g}" for term, new in settings.weights.items()
+            ]
+            events.append(Event("weight", ", ".join(changes), command.who))
+        if settings.lr is not None:
+            events.append(Event("lr", f"{in_force.lr:g} → {settings.lr:g}", command.who))
+        if run and weights is not None:
+            run.optimization.set_weights(0, weights)
+        if run and settings.lr is not None:
+            run.optimization.set_lr(0, settings.lr)
         # With a checkpoint at every change, a run that goes on from one steps as it did the first time.
         self._recorder.apply(
             command,
-            step,
-            event=Event("lr", f"{old:g} → {new:g}", command.who),
-            lr=new,
+            self._next_step(command, run),
+            events=events,
+            lr=settings.lr,
+            weights=weights,
+            loss_name=loss_name,
             checkpoint=run.checkpoint() if run else None,
         )
+
+    def _extend(
+        self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
+    ) -> None:
+        steps = parse_extension(command.arguments, steps=in_force.steps)
+        if run:
+            run.optimization.extend(0, steps)
+        self._recorder.apply(
+            command,
+            self._next_step(command, run),
+            events=[Event("extended", f"{in_force.steps} → {steps}", command.who)],
+            status=Status.QUEUED if status.has_ended else None,
+            steps=steps,
+        )
+
+    def _change_break_points(
+        self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
+    ) -> None:
+        condition = parse_break_point(command.arguments)
+        conditions = change_break_points(command.kind, condition, in_force.break_points)
+        if run:
+            run.conditions = [parse_condition(each) for each in conditions]
+        what = "set" if command.kind == "break" else "removed"
+        self._recorder.apply(
+            command,
+            self._next_step(command, run),
+            events=[Event("break-point", f"{what}: {condition}", command.who)],
+            break_points=conditions,
+        )
+
+    def _next_step(self, command: CommandRecord, run: ActiveRun | None) -> int:
+        """The first step that a command affects."""
+        assert command.run is not None
+        return run.next_step if run else self._recorder.next_step(command.run)
 
     # The process
 
@@ -343,19 +493,46 @@ class Worker:
     def _beat(self, stop: threading.Event) -> None:
         recorder = Recorder(self._recorder.path, self._recorder.device, report=report)
         while not stop.wait(_HEARTBEAT_S):
-            recorder.beat(os.getpid())
+            recorder.beat(os.getpid(), self._card.figures() if self._card else None)
         recorder.close()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._is_leaving = True
 
 
-_COMMANDS = {"pause": Worker._pause, "resume": Worker._resume, "stop": Worker._stop, "set": Worker._set}
+_COMMANDS = {
+    "pause": Worker._pause,
+    "resume": Worker._resume,
+    "stop": Worker._stop,
+    "set": Worker._set,
+    "extend": Worker._extend,
+    "break": Worker._change_break_points,
+    "unbreak": Worker._change_break_points,
+}
 
 
-def _run_of(command: CommandRecord) -> int:
-    assert command.run is not None
-    return command.run
+def _row(run: int, step: "Step") -> StepRecord:
+    return StepRecord(
+        run=run,
+        step=step.step,
+        loss=step.loss,
+        terms=step.terms,
+        similarity=step.similarity,
+        grad_norm=step.grad_norm,
+        z_norm=step.z_norm,
+        lr=step.lr,
+        elapsed_ms=step.elapsed_ms,
+        decoded_z=step.decoded_z,
+        decoded_prediction=step.decoded_prediction,
+        match=step.match,
+        state_hash=step.state_hash,
+    )
+
+
+def _spec_in_force(in_force: InForce) -> RunSpec:
+    """What a run optimises now: as it was asked for, and changed since."""
+    spec = RunSpec.model_validate_json(in_force.spec)
+    return with_changes(spec, steps=in_force.steps, weights=in_force.weights or spec.weights)
 
 
 def _acquire(lock: FileLock, recorder: Recorder) -> bool:

@@ -23,6 +23,7 @@ from engine.export import (
     step_object,
     write_file,
     write_text,
+    write_z,
 )
 from engine.spec import RunSpec
 from engine.store.reading import Reader
@@ -229,6 +230,32 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         write_file(reader, [1], tmp_path / "a.csv", Format.CSV)
     assert not list(tmp_path.glob("*.csv*"))
     assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["z.npy", "Z.NPY", "z.safetensors"])
+def test_the_z_of_one_row_comes_back(reader: Reader, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    assert write_z(reader, 1, 2, path) == 2
+    z = np.load(path, allow_pickle=False) if name.lower().endswith("npy") else load_file(path)["z"]
+    np.testing.assert_array_equal(z, np.array([2, 0.5], np.float32))
+    assert z.dtype == np.float32
+
+
+def test_a_z_that_cannot_be_written_is_refused_and_leaves_nothing(reader: Reader, tmp_path: Path) -> None:
+    there = tmp_path / "there.npy"
+    there.write_text("old", encoding="utf-8")
+    before = sorted(tmp_path.iterdir())
+    for step, path, reason in (
+        (2, tmp_path / "z.txt", r"should end in one of \.npy, \.safetensors$"),
+        (2, tmp_path / "z", r"should end in one of"),
+        (9, tmp_path / "z.npy", "the z of step 9 of run 1 was not kept"),
+        (2, there, "is there already; give another name"),
+        (2, tmp_path / "missing" / "z.npy", "cannot be written: No such file or directory"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            write_z(reader, 1, step, path)
+    assert sorted(tmp_path.iterdir()) == before
+    assert there.read_text(encoding="utf-8") == "old"
 
 
 def test_a_binary_format_is_not_written_as_text(reader: Reader) -> None:

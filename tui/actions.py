@@ -3,7 +3,6 @@
 Adding one is an entry here and a method `action_<name>` on the class that its place names.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,9 +16,19 @@ class Place(StrEnum):
 
     EXPLORER = "Anywhere on the main screen"
     RUNS = "In the list of runs"
+    FILTER = "In the filter of the list"
     TABLE = "In the trajectory table"
+    ROW = "In an opened row"
+    COPY = "When it asks what to copy"
+    EXPORT = "When it asks where to write z"
+    CHART = "In the full-screen chart"
     FORM = "In the form for a new run"
+    CHOICE = "On a choice in that form"
+    PRESET_NAME = "When it asks for a preset's name"
     QUESTION = "When it asks whether to stop"
+    DIALOG = "In a dialog about the selected run"
+    BREAK_POINTS = "In the dialog for break-points"
+    LOG = "In the log"
     HELP = "In this help"
 
 
@@ -92,6 +101,14 @@ ACTIONS: tuple[Action, ...] = (
         "Go on with a run that was paused or stopped, failed or crashed",
         footer="r resume",
     ),
+    Action("step", Place.EXPLORER, "full_stop", ".", "one step", "Make one step, then pause"),
+    Action("run_more", Place.EXPLORER, "f", "f", "some steps", "Make a number of steps, then pause"),
+    Action("run_to", Place.EXPLORER, "g", "g", "to a step", "Go on to a step, then pause"),
+    Action("extend", Place.EXPLORER, "e", "e", "extend", "Add steps to what the run was asked for"),
+    Action("set_lr", Place.EXPLORER, "L", "L", "learning rate", "Set the learning rate; shows its changes"),
+    Action("set_weights", Place.EXPLORER, "w", "w", "weights", "Change the weights of the loss terms"),
+    Action("break_points", Place.EXPLORER, "b", "b", "break-points", "Say when it is to pause by itself"),
+    Action("log", Place.EXPLORER, "o", "o", "log", "Show what happened to the run, and its worker's log"),
     Action(
         "toggle_runs",
         Place.EXPLORER,
@@ -101,34 +118,198 @@ ACTIONS: tuple[Action, ...] = (
         "Hide or show the list of runs",
         footer="l list",
     ),
+    Action("next_chart", Place.EXPLORER, "c", "c", "other figure", "Draw terms, similarity, lr … instead"),
+    Action("toggle_log", Place.EXPLORER, "y", "y", "log scale", "Draw it on a logarithmic scale, or not"),
+    Action("open_chart", Place.EXPLORER, "C", "C", "chart", "Show the figure on the whole screen"),
+    Action("filter", Place.EXPLORER, "slash", "/", "filter", "Show only runs with certain words or numbers"),
+    Action(
+        "sort", Place.EXPLORER, "S", "S", "order", "Order: newest, loss, similarity, first match, name"
+    ),
     Action("next_pane", Place.EXPLORER, "tab", "tab", "other pane", "Move between the list and the table"),
+    Action("cycle_theme", Place.EXPLORER, "t", "t", "theme", "Change the colours to the next theme"),
+    Action(
+        "copy_command",
+        Place.EXPLORER,
+        "ctrl+y",
+        "ctrl+y",
+        "copy command",
+        "Copy the command line that makes the selected run again",
+    ),
     Action("palette", Place.EXPLORER, "ctrl+p", "ctrl+p", "palette", "Find an action by its name"),
     Action("help", Place.EXPLORER, "question_mark,f1", "?", "help", "Show this help", footer="? help"),
     Action(
         "leave", Place.EXPLORER, "q", "q", "leave", "Leave; runs go on without the screen", footer="q leave"
     ),
+    Action(
+        "leave_and_stop",
+        Place.EXPLORER,
+        "Q",
+        "Q",
+        "leave and stop",
+        "Leave and stop the worker; asks first when a run goes on",
+    ),
     Action("previous_run", Place.RUNS, "up,k", "↑", "previous run", "Select the run above"),
     Action("next_run", Place.RUNS, "down,j", "↓", "next run", "Select the run below"),
     Action("newest_run", Place.RUNS, "home", "home", "newest run", "Select the newest run"),
     Action("oldest_run", Place.RUNS, "end", "end", "oldest run", "Select the oldest run"),
-    Action("open_run", Place.RUNS, "enter,right", "enter", "to the table", "Go to the run's table"),
+    Action("page_up", Place.RUNS, "pageup", "pgup", "page up", "Move up a screenful"),
+    Action("page_down", Place.RUNS, "pagedown", "pgdn", "page down", "Move down a screenful"),
+    Action(
+        "open_run", Place.RUNS, "enter", "enter", "open", "Go to the run's table; open or close a session"
+    ),
+    Action("expand", Place.RUNS, "right", "→", "into", "Open a session; go to the run's table"),
+    Action(
+        "collapse", Place.RUNS, "left", "←", "out of", "Close a session; go up from a run"
+    ),
+    Action("clear_filter", Place.RUNS, "escape", "esc", "no filter", "Show all runs again"),
+    Action("next_chart", Place.CHART, "c", "c", "other figure", "Draw the next figure"),
+    Action("toggle_log", Place.CHART, "y", "y", "log", "Draw it on a logarithmic scale, or not"),
+    Action("zoom_in", Place.CHART, "plus,equals_sign", "+", "closer", "Show fewer steps"),
+    Action("zoom_out", Place.CHART, "minus", "-", "farther", "Show more steps"),
+    Action("pan_left", Place.CHART, "left", "←", "earlier", "Go to earlier steps"),
+    Action("pan_right", Place.CHART, "right", "→", "later", "Go to later steps"),
+    Action("zoom_values_in", Place.CHART, "greater_than_sign", ">", "higher", "Show fewer values, larger"),
+    Action("zoom_values_out", Place.CHART, "less_than_sign", "<", "lower", "Show more values, smaller"),
+    Action("pan_up", Place.CHART, "up", "↑", "up", "Go to higher values"),
+    Action("pan_down", Place.CHART, "down", "↓", "down", "Go to lower values"),
+    Action("show_all", Place.CHART, "0,home", "0", "all", "Show all steps and values again"),
+    Action("close", Place.CHART, "escape,q,C", "esc", "close", "Close the chart"),
+    Action("keep_filter", Place.FILTER, "enter,down", "enter", "keep", "Back to the list; the filter stays"),
+    Action("clear_filter", Place.FILTER, "escape", "esc", "clear", "Take the filter away"),
     Action("row_up", Place.TABLE, "up,k", "↑", "row up", "Move up a row and stop following"),
     Action("row_down", Place.TABLE, "down,j", "↓", "row down", "Move down a row"),
     Action("page_up", Place.TABLE, "pageup", "pgup", "page up", "Move up a screenful"),
     Action("page_down", Place.TABLE, "pagedown", "pgdn", "page down", "Move down a screenful"),
     Action("first_row", Place.TABLE, "home", "home", "first row", "Go to the first row"),
     Action("last_row", Place.TABLE, "end", "end", "last row", "Go to the last row and follow new ones"),
-    Action("to_runs", Place.TABLE, "escape,left", "esc", "to the list", "Go back to the list of runs"),
     Action(
-        "start", Place.FORM, "ctrl+s", "ctrl+s", "start", "Start the run (enter in a field does the same)"
+        "open_row",
+        Place.TABLE,
+        "enter",
+        "enter",
+        "open row",
+        "Open the row: whole texts, the target's tokens, all numbers",
+    ),
+    Action(
+        "next_change",
+        Place.TABLE,
+        "right_square_bracket",
+        "]",
+        "next change",
+        "Go to the next row whose prediction decodes to something else",
+    ),
+    Action(
+        "previous_change",
+        Place.TABLE,
+        "left_square_bracket",
+        "[",
+        "previous change",
+        "Go to the previous row whose prediction decodes to something else",
+    ),
+    Action("first_match", Place.TABLE, "m", "m", "first match", "Go to the first row that is the target"),
+    Action("next_event", Place.TABLE, "right_curly_bracket", "}", "next event", "Go to the next event"),
+    Action(
+        "previous_event", Place.TABLE, "left_curly_bracket", "{", "previous event", "Go to the event before"
+    ),
+    Action(
+        "cycle_difference",
+        Place.TABLE,
+        "d",
+        "d",
+        "differences",
+        "Mark the words that differ from the previous decoded row, from the target, or none",
+    ),
+    Action(
+        "toggle_folding",
+        Place.TABLE,
+        "z",
+        "z",
+        "fold",
+        "Fold rows whose prediction stays the same; again: show them all",
+    ),
+    Action("to_runs", Place.TABLE, "escape,left", "esc", "to the list", "Go back to the list of runs"),
+    Action("previous_step", Place.ROW, "left", "←", "before", "Show the row before"),
+    Action("next_step", Place.ROW, "right", "→", "after", "Show the row after"),
+    Action(
+        "previous_change",
+        Place.ROW,
+        "left_square_bracket",
+        "[",
+        "previous change",
+        "Show the previous row whose prediction decodes to something else",
+    ),
+    Action(
+        "next_change",
+        Place.ROW,
+        "right_square_bracket",
+        "]",
+        "next change",
+        "Show the next row whose prediction decodes to something else",
+    ),
+    Action("line_up", Place.ROW, "up,k", "↑", "line up", "Scroll up a line"),
+    Action("line_down", Place.ROW, "down,j", "↓", "line down", "Scroll down a line"),
+    Action("page_up", Place.ROW, "pageup", "pgup", "page up", "Scroll up a screenful"),
+    Action("page_down", Place.ROW, "pagedown", "pgdn", "page down", "Scroll down a screenful"),
+    Action("first_line", Place.ROW, "home", "home", "first line", "Scroll to the first line"),
+    Action("last_line", Place.ROW, "end", "end", "last line", "Scroll to the last line"),
+    Action("copy", Place.ROW, "c", "c", "copy", "Copy the prediction, z's text, or the row as JSON"),
+    Action("export", Place.ROW, "x", "x", "export", "Write the row's z to a file"),
+    Action("close", Place.ROW, "escape,enter,q", "esc", "back", "Back to the table, to this row"),
+    Action("copy_prediction", Place.COPY, "p", "p", "prediction", "Copy the decoded prediction"),
+    Action("copy_z", Place.COPY, "z", "z", "z's text", "Copy what z decodes to"),
+    Action("copy_row", Place.COPY, "j", "j", "the row as JSON", "Copy numbers and texts of the row as JSON"),
+    Action("cancel", Place.COPY, "escape,q", "esc", "nothing", "Copy nothing"),
+    Action("write", Place.EXPORT, "enter", "enter", "write", "Write the file"),
+    Action("cancel", Place.EXPORT, "escape", "esc", "cancel", "Write nothing"),
+    Action("start", Place.FORM, "enter,ctrl+s", "enter", "start", "Start the run, or its copies"),
+    Action("next_field", Place.FORM, "tab,down", "tab", "next field", "Go to the field below (↓ too)"),
+    Action("previous_field", Place.FORM, "shift+tab,up", "↑", "field before", "Go to the field above"),
+    Action(
+        "next_source",
+        Place.FORM,
+        "ctrl+o",
+        "ctrl+o",
+        "other values",
+        "Fill the form from the next of: last run, selected run, published experiments, presets",
+    ),
+    Action("save_preset", Place.FORM, "ctrl+w", "ctrl+w", "save as preset", "Keep the values under a name"),
+    Action(
+        "delete_preset",
+        Place.FORM,
+        "ctrl+d",
+        "ctrl+d",
+        "delete preset",
+        "Delete the preset of your own that fills the form; a second press confirms",
     ),
     Action("cancel", Place.FORM, "escape", "esc", "cancel", "Close the form; nothing is started"),
-    Action("confirm", Place.QUESTION, "y,enter", "y", "yes", "Stop the run"),
+    Action("next_choice", Place.CHOICE, "right,space", "→", "next choice", "Take the next value"),
+    Action("previous_choice", Place.CHOICE, "left", "←", "choice before", "Take the value before"),
+    Action("save_name", Place.PRESET_NAME, "enter", "enter", "save", "Save the preset under the name"),
+    Action("close", Place.PRESET_NAME, "escape", "esc", "close", "Save nothing"),
+    Action("confirm", Place.QUESTION, "y,enter", "y", "yes", "Stop it"),
     Action("decline", Place.QUESTION, "n,escape,q", "n", "no", "Let it go on"),
+    Action("accept", Place.DIALOG, "enter", "enter", "accept", "Ask the worker for what the dialog says"),
+    Action("close", Place.DIALOG, "escape", "esc", "close", "Close the dialog; nothing is asked for"),
+    Action("move_up", Place.DIALOG, "up", "↑", "up", "Go to the field above"),
+    Action("move_down", Place.DIALOG, "down", "↓", "down", "Go to the field below"),
+    Action("remove", Place.BREAK_POINTS, "ctrl+r", "ctrl+r", "remove", "Remove the one that ↑ ↓ mark"),
+    Action("other_part", Place.LOG, "tab", "tab", "other part", "Between events and the worker's log"),
+    Action("line_up", Place.LOG, "up,k", "↑", "line up", "Move up a line and stop following"),
+    Action("line_down", Place.LOG, "down,j", "↓", "line down", "Move down a line"),
+    Action("page_up", Place.LOG, "pageup", "pgup", "page up", "Move up a screenful"),
+    Action("page_down", Place.LOG, "pagedown", "pgdn", "page down", "Move down a screenful"),
+    Action("first_line", Place.LOG, "home", "home", "first line", "Go to the first line"),
+    Action("last_line", Place.LOG, "end", "end", "last line", "Go to the last line and follow new ones"),
+    Action("try_again", Place.LOG, "r", "r", "try again", "Go on with a run that has ended"),
+    Action("close", Place.LOG, "escape,q,o", "esc", "close", "Close the log"),
     Action("close", Place.HELP, "escape,q,question_mark,f1", "esc", "close", "Close the help"),
 )
 
-_STEERING = frozenset({"toggle_pause", "raise_lr", "lower_lr", "stop"})
+_STEERING = frozenset({"toggle_pause", "raise_lr", "lower_lr", "set_lr", "set_weights", "stop"})
+"""Need a run that has not ended."""
+
+_GOING_ON = frozenset({"step", "run_more", "run_to", "break_points"})
+"""Need a run that has not ended, or that can be gone on with."""
 
 LEAVE_FROM_ANYWHERE = Binding("ctrl+c", "leave", show=False, priority=True)
 """What a terminal's user expects to work everywhere, in a form and a question too."""
@@ -143,9 +324,15 @@ def bindings(place: Place) -> list[BindingType]:
             action.label,
             show=False,
             key_display=action.shown_key,
+            id=binding_id(action),
         )
         for action in at(place)
     ]
+
+
+def binding_id(action: Action) -> str:
+    """What names an action in a keymap: its place and its name."""
+    return f"{action.place.name.lower()}.{action.name}"
 
 
 def at(place: Place) -> list[Action]:
@@ -155,13 +342,21 @@ def at(place: Place) -> list[Action]:
 
 def unavailable(run: RunRecord | None) -> frozenset[str]:
     """Names of the actions that the selected run, or its absence, rules out."""
-    if run is None or run.origin != "recorded" or run.status is Status.FINISHED:
-        return _STEERING | {"resume"}
+    if run is None or run.origin != "recorded":
+        return _STEERING | _GOING_ON | {"resume", "extend"} | (frozenset() if run else {"log"})
+    if run.status is Status.FINISHED:
+        return _STEERING | _GOING_ON | {"resume"}
     if run.status.has_ended:
         return _STEERING
     return frozenset() if run.status is Status.PAUSED else frozenset({"resume"})
 
 
-def footer_actions() -> Iterable[Action]:
-    """What the footer names, the most needed first."""
-    return (action for action in ACTIONS if action.footer)
+def why_unavailable(run: RunRecord) -> str:
+    """What about a run rules actions out, and what can be done about it."""
+    if run.origin != "recorded":
+        return f"run {run.id}: is {run.origin}, and was never run here: it can only be looked at"
+    if run.status is Status.FINISHED:
+        return f"run {run.id}: has finished its {run.steps} steps; e adds some"
+    if run.status.has_ended:
+        return f"run {run.id}: has ended ({run.status}); r goes on with it"
+    return f"run {run.id}: is {run.status}"

@@ -9,6 +9,8 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,35 +18,26 @@ from typing import Any, ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.events import DescendantFocus
+from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.theme import Theme
 
 from engine.store.location import database_path
-from tui.actions import LEAVE_FROM_ANYWHERE, Place, at
+from engine.store.records import RunRecord
+from tui.actions import LEAVE_FROM_ANYWHERE, Place
+from tui.glyphs import AsciiFilter
+from tui.keymap import Keymap
+from tui.link import LinkWatch
 from tui.requests import Control, Requests, engine_control
+from tui.ringing import Ringer, notification
 from tui.screens.explorer import ExplorerScreen, ReadyToLeave
+from tui.settings import Settings, config_path
 from tui.text import safe_text
+from tui.themes import THEMES, next_theme
+from tui.view_state import ViewMemory, ViewState
 
-THEME = Theme(
-    name="sonar",
-    primary="#6cb6c9",
-    secondary="#8aa0b8",
-    accent="#6cb6c9",
-    foreground="#c9d1d9",
-    background="#0f1419",
-    surface="#141a21",
-    panel="#1c242d",
-    success="#7fb685",
-    warning="#d9a657",
-    error="#d9726b",
-    dark=True,
-    variables={
-        "text-muted": "#7d8894",
-        "selection": "#21323c",
-        "scrollbar": "#2a3540",
-        "scrollbar-background": "#0f1419",
-    },
-)
+_LOOK_AT_LINK_S = 0.25
+_KEEP_VIEW_S = 3.0
+_SLOW_HZ = 2.0
 
 
 class ExplorerApp(App[object]):
@@ -61,6 +54,8 @@ class ExplorerApp(App[object]):
         self,
         database: Path,
         *,
+        settings: Settings | None = None,
+        memory: ViewMemory | None = None,
         load_control: Callable[[], Control] = engine_control,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,10 +63,20 @@ class ExplorerApp(App[object]):
 
         Args:
             database: Where sessions are; made when the first run is saved.
+            settings: What the user has set; the defaults if None.
+            memory: Where the user was the last time, and is kept when the app is left; nowhere if None.
             load_control: Gives what writes to it and starts workers, when something is first asked for.
             clock: Seconds that only go forward; steps a second are measured with it.
         """
         super().__init__()
+        self.settings = settings or Settings()
+        self.keymap = Keymap(self.settings.keys)
+        """The keys in force."""
+
+        self._memory = memory
+        self._ringer = Ringer()
+        self._link = LinkWatch()
+        self._line_filters = [AsciiFilter()] if self.settings.ascii else []
         self._database = database
         self._clock = clock
         self._requests = Requests(load_control)
@@ -79,27 +84,40 @@ class ExplorerApp(App[object]):
         self.farewell = ""
         """What the shell is told after leaving; empty when no run goes on."""
 
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self.settings.theme
 
     def run(self, *arguments: Any, **options: Any) -> object:
         """Run the app until the user leaves, then say on the shell what goes on without it."""
         result = super().run(*arguments, **options)
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(
+                number, signal.SIG_IGN
+            )  # it is leaving already, and Python drops its handlers early
         if self.farewell:
             print(self.farewell)
         return result
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen is there from the first paint on."""
-        self._explorer = ExplorerScreen(self._database, self._requests, self._clock)
+        view = self._memory.load() if self._memory else ViewState()
+        self._explorer = ExplorerScreen(self._database, self._requests, self._clock, view)
         return self._explorer
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every painted line passes through on its way to the terminal."""
+        return [*super().get_line_filters(), *self._line_filters]
 
     def on_mount(self) -> None:
         """Leave cleanly when the terminal goes away or the process is asked to end."""
         self._requests.start()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.exit)
+        if not self.is_headless:
+            self._leave_on_signals()
+        self.set_keymap(self.keymap.bindings)
+        self.set_interval(_LOOK_AT_LINK_S, self._look_at_link)
+        if self._memory is not None:
+            self.set_interval(_KEEP_VIEW_S, self._keep_view)
 
     async def on_unmount(self) -> None:
         """Let what was asked for be written."""
@@ -114,10 +132,14 @@ class ExplorerApp(App[object]):
         """Offer the registry's actions in the command palette."""
         explorer = self._explorer
         if screen is explorer and explorer is not None:
-            for action in at(Place.EXPLORER):
+            for action in self.keymap.at(Place.EXPLORER):
                 if action.name != "palette":
                     carry_out = partial(self.run_action, action.name, explorer)
                     yield SystemCommand(action.label.capitalize(), action.help, carry_out)
+            for theme in THEMES:
+                yield SystemCommand(
+                    f"Theme: {theme.name}", "Change the colours", partial(setattr, self, "theme", theme.name)
+                )
 
     async def action_leave(self) -> None:
         """Leave after what was asked for has been written; runs go on."""
@@ -130,20 +152,87 @@ class ExplorerApp(App[object]):
         """Textual's own way out is ours too."""
         await self.action_leave()
 
-    def leave_now(self, going_on: Sequence[int]) -> None:
-        """End the app, with a line on the shell about runs that go on."""
-        if going_on:
+    def leave_now(self, going_on: Sequence[int], leaving_workers: Sequence[str] = ()) -> None:
+        """End the app, with a line on the shell about what goes on and what does not."""
+        if leaving_workers:
+            self.farewell = _farewell_to_workers(leaving_workers, going_on, self._database)
+        elif going_on:
             self.farewell = _farewell(going_on, self._database)
+        self._leave_at_once()
+
+    def cycle_theme(self) -> None:
+        """Change the colours to the next theme, and say how to keep them."""
+        self.theme = next_theme(self.theme)
+        self.notify(
+            f'Theme {self.theme}. To keep it: theme = "{self.theme}" in {config_path()}', markup=False
+        )
+
+    def hear(self, runs: Iterable[RunRecord]) -> None:
+        """Ring when one of the runs has matched, finished or failed since the last time."""
+        lines = self._ringer.news(runs)
+        if lines and self.settings.bell and self._driver is not None and not self.is_headless:
+            for line in lines:
+                self._driver.write(notification(line))
+
+    def _leave_at_once(self) -> None:
+        """End the app without asking anything of anybody; the view is kept."""
+        memory, self._memory = self._memory, None  # a second signal finds a screen that is half gone
+        if memory is not None and self._explorer is not None:
+            memory.save(self._explorer.view)
         self.exit()
+
+    def _leave_on_signals(self) -> None:
+        """Take signals to the end of the process.
+
+        A terminal that goes away may send more than one. asyncio's own handlers would go with its loop, and
+        a signal after that would kill what is about to end well.
+        """
+        loop, context = asyncio.get_running_loop(), copy_context()
+
+        def leave(*_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: it is leaving already
+                loop.call_soon_threadsafe(self._leave_at_once, context=context)
+
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, leave)
+
+    async def _keep_view(self) -> None:
+        """Keep where the user is, for the time after a crash of this process or of the machine."""
+        if self._memory is not None and self._explorer is not None:
+            await asyncio.to_thread(self._memory.save, self._explorer.view)
+
+    def _look_at_link(self) -> None:
+        """Paint less often while the line to the terminal does not keep up."""
+        if self._explorer is None:
+            return
+        writer = getattr(self._driver, "_writer_thread", None)  # Textual has no public name for it
+        self._link.look(0 if writer is None else writer._queue.qsize(), time.monotonic())
+        most_hz = _SLOW_HZ if self._link.is_slow else self.settings.refresh_hz
+        interval_s = 1 / min(self.settings.refresh_hz, most_hz)
+        self._explorer.pace(interval_s, is_held=self._link.is_held, is_slow=self._link.is_slow)
 
 
 def _farewell(going_on: Sequence[int], database: Path) -> str:
     """One line: which runs go on, how to come back, and how to stop them."""
     numbers = ", ".join(map(str, going_on))
     runs, verb = ("run", "goes") if len(going_on) == 1 else ("runs", "go")
-    option = "" if database == database_path() else f" --db {shlex.quote(str(database))}"
+    option = _database_option(database)
     line = (
         f"{runs.capitalize()} {numbers} {verb} on without this screen. "
         f"Come back: sonar-explore{option}  Stop: sonar-explore stop {going_on[0]}{option}"
     )
     return safe_text(line)
+
+
+def _farewell_to_workers(devices: Sequence[str], going_on: Sequence[int], database: Path) -> str:
+    """One line: which workers leave, what becomes of their runs, and how to come back."""
+    workers, verb = ("worker", "was") if len(devices) == 1 else ("workers", "were")
+    line = f"The {workers} of {', '.join(devices)} {verb} asked to leave"
+    if going_on:
+        runs, pause = ("run", "pauses") if len(going_on) == 1 else ("runs", "pause")
+        line += f"; {runs} {', '.join(map(str, going_on))} {pause}"
+    return safe_text(f"{line}. Come back: sonar-explore{_database_option(database)}")
+
+
+def _database_option(database: Path) -> str:
+    return "" if database == database_path() else f" --db {shlex.quote(str(database))}"

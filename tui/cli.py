@@ -5,11 +5,13 @@ Only what every call needs is imported here: the app does not wait for the parse
 
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from engine.errors import UserError
-from engine.store.location import database_path
+from tui import (
+    settings,
+    textual_settings,  # noqa: F401  # before anything imports Textual
+)
 from tui.exit_codes import ExitCode
 
 PROGRAM = "sonar-explore"
@@ -48,13 +50,21 @@ def complain(message: str) -> ExitCode:
     return ExitCode.BAD_INPUT
 
 
-def open_or_run_published(database: Path) -> int:
-    """Open the app on a terminal; without one, run the published experiment and print its table."""
+def open_or_run_published(flags: Mapping[str, object]) -> int:
+    """Open the app on a terminal; without one, run the published experiment and print its table.
+
+    Args:
+        flags: Settings that the command line names (tui.settings.Settings); None where it does not.
+    """
+    effective = settings.load(flags)
+    settings.hand_on(effective)
+    database = effective.settings.database_path
     if sys.stdin.isatty() and sys.stdout.isatty():
         from tui.app import ExplorerApp
+        from tui.view_state import ViewMemory
 
-        app = ExplorerApp(database)
-        app.run()
+        app = ExplorerApp(database, settings=effective.settings, memory=ViewMemory(database))
+        app.run(mouse=effective.settings.mouse)
         return app.return_code or ExitCode.DONE
     from tui.published import run_published_experiment
 
@@ -63,7 +73,7 @@ def open_or_run_published(database: Path) -> int:
 
 def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments:
-        return open_or_run_published(database_path())
+        return open_or_run_published({})
     from tui.verbs import parse_and_do
 
     return parse_and_do(arguments)

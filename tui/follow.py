@@ -37,7 +37,7 @@ _ENSURE_WORKER_S = 2.0
 _NO_WORKER_S = 60.0
 """A queued run whose worker has not come up, or has died each time, for this long is given up on."""
 
-_NEWS = ("lr", "paused", "resumed", "crashed", "device")
+_NEWS = ("lr", "weight", "paused", "resumed", "extended", "break-point", "crashed", "device")
 """Kinds of events that are worth a line; the others show as the run's status."""
 
 
@@ -51,9 +51,16 @@ class Update:
     worker: WorkerRecord | None
     """The living worker of the run's device."""
 
+    @property
+    def is_last(self) -> bool:
+        """Nothing more will come by itself: the run has ended, or its worker has paused it and left."""
+        run = self.run
+        is_abandoned = run.status is Status.PAUSED and run.worker_pid is None and self.worker is None
+        return run.status.has_ended or is_abandoned
+
 
 def updates(reader: Reader, run_id: int) -> Iterator[Update]:
-    """Yield what is new about a run, at most ten times a second, until it has ended."""
+    """Yield what is new about a run, at most ten times a second, until nothing more will come by itself."""
     last_step, last_event, version, looked = -1, 0, None, -_LOOK_AGAIN_S
     while True:
         newest = reader.data_version()
@@ -69,8 +76,9 @@ def updates(reader: Reader, run_id: int) -> Iterator[Update]:
             last_step = steps[-1].step
             yield Update(run, steps, events, worker)
             events = []
-        yield Update(run, [], events, worker)
-        if run.status.has_ended:
+        update = Update(run, [], events, worker)
+        yield update
+        if update.is_last:
             return
         time.sleep(POLL_S)
 
@@ -85,24 +93,24 @@ def follow(database: Path, run_id: int, form: Form) -> int:
     output = FollowedOutput()
     with Reader(database) as reader, output:
         try:
-            printer = _printer(form, reader.run(run_id), output)
+            run = reader.run(run_id)
+            printer = _printer(form, run, output)
             starter = _WorkerStarter(database)
             newest = None
             for update in updates(reader, run_id):
-                newest = update.steps[-1] if update.steps else newest
+                run, newest = update.run, update.steps[-1] if update.steps else newest
                 printer.print_rows(update)
-                if not update.run.status.has_ended:
-                    output.show_progress(update.run, describe(update.run, update.worker))
+                if not run.status.has_ended:
+                    output.show_progress(run, describe(run, update.worker))
                 if not starter.has_hope(update):
-                    return _give_up(output, database, update.run)
-            run = reader.run(run_id)
+                    return _give_up(output, database, run)
             printer.print_end(run, newest)
         except KeyboardInterrupt:
             output.note(f"run {run_id} goes on: {_call(database, f'show {run_id}')} prints it,")
             output.note(f"{_call(database)} opens it, {_call(database, f'stop {run_id}')} stops it")
             return ExitCode.INTERRUPTED
         output.note(outcome(run, database))
-    return ExitCode.FAILED if run.status in (Status.FAILED, Status.CRASHED) else ExitCode.DONE
+    return ExitCode.DONE if run.status in (Status.FINISHED, Status.STOPPED) else ExitCode.FAILED
 
 
 def describe(run: RunRecord, worker: WorkerRecord | None) -> str:

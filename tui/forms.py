@@ -16,3 +16,10 @@ class ListForm(StrEnum):
 
     TABLE = "table"
     JSONL = "jsonl"
+
+
+class ConfigForm(StrEnum):
+    """How `config` prints settings."""
+
+    TABLE = "table"
+    JSON = "json"

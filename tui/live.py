@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from textual.message import Message
 
 from engine.errors import UserError
-from engine.store.records import CommandRecord, EventRecord, RunRecord, Status, StepRecord
+from engine.store.records import CommandRecord, EventRecord, RunRecord, Status, StepRecord, WorkerRecord
+from tui.pending import DECIDES_WHETHER_A_RUN_GOES_ON
 from tui.trajectory import AFTER_THEIR_STEP
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 POLL_INTERVAL_S = 0.2
 CHUNK_STEPS = 2000
+NEWEST_STEPS = 500
+"""A trajectory is opened with so many rows from its end; the older ones follow in chunks."""
+
 CURVE_POINTS = 40
 
 _LIVENESS_INTERVAL_S = 1.0
@@ -58,6 +62,20 @@ class WorkerView:
     device: str
     state: str
     alive: bool
+    device_name: str | None = None
+    """What the card calls itself; None, like its figures, where there is no GPU."""
+    memory_used: int | None = None
+    """Bytes, of all programs."""
+    memory_total: int | None = None
+    """Bytes"""
+    utilisation: int | None = None
+    """Percent"""
+
+    @classmethod
+    def of(cls, worker: WorkerRecord) -> Self:
+        """A worker as it is stored; a dead one's last figures say nothing about the card now."""
+        figures = (worker.device_name, worker.memory_used, worker.memory_total, worker.utilisation)
+        return cls(worker.device, worker.state, worker.alive, *(figures if worker.alive else ()))
 
 
 class RunsRead(Message):
@@ -85,18 +103,22 @@ class TrajectoryRead(Message):
         *,
         is_first: bool,
         is_complete: bool,
+        is_before: bool = False,
         at_s: float,
     ) -> None:
         super().__init__()
         self.run = run
         self.steps = steps
+        """In order, without gaps between them."""
         self.events = events
         self.commands = commands
-        """The pending ones, and the newest of all, oldest first."""
+        """The pending ones, the newest, and the one that says how far the run goes on; oldest first."""
         self.is_first = is_first
         """The trajectory starts anew with this message; what was read before is void."""
         self.is_complete = is_complete
-        """Nothing more was stored when this was read."""
+        """Nothing more was stored when this was read, neither older nor newer."""
+        self.is_before = is_before
+        """The steps come right before the oldest that were read, and not after the newest."""
         self.at_s = at_s
         """When it was read, on a monotonic clock."""
 
@@ -138,6 +160,8 @@ class DatabaseWatcher:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._selected: int | None = None
+        self._interval_s = POLL_INTERVAL_S
+        self._is_held = False
 
         self._reader: Reader | None = None
         self._file: tuple[int, int] | None = None
@@ -148,9 +172,12 @@ class DatabaseWatcher:
         self._ask_for_worker_s = 0.0
         self._curves: dict[int, tuple[int | None, float, tuple[float | None, ...]]] = {}
         self._curves_are_behind = False
+        self._views: dict[int, RunView] = {}
 
         self._followed: int | None = None
         self._is_first = True
+        self._oldest_step: int | None = None
+        """The oldest step that was read, while there are older ones to be read."""
         self._last_step = -1
         self._last_event = 0
         self._commands: tuple[CommandRecord, ...] = ()
@@ -172,11 +199,16 @@ class DatabaseWatcher:
             self._selected = run
             self._wake.set()
 
+    def pace(self, interval_s: float, *, is_held: bool) -> None:
+        """Look every so many seconds from now on; while held, not at all."""
+        self._interval_s, self._is_held = interval_s, is_held
+
     def _watch(self) -> None:
         while not self._stopping.is_set():
-            pause_s = POLL_INTERVAL_S
+            pause_s = self._interval_s
             try:
-                self._poll()
+                if not self._is_held:
+                    self._poll()
             except UserError as error:
                 pause_s = self._fail(str(error))
             except Exception as error:  # nobody above a thread could show it
@@ -190,7 +222,7 @@ class DatabaseWatcher:
         if self._clock() >= self._missing_until_s + _CREATION_GRACE_S:
             self._report(reason, DatabaseUnreadable(reason))
             return _REOPEN_INTERVAL_S
-        return POLL_INTERVAL_S
+        return self._interval_s
 
     def _close(self) -> None:
         if self._reader is not None:
@@ -247,9 +279,10 @@ class DatabaseWatcher:
             replace(record, heartbeat=None)
             for record in reversed(reader.runs())
         ]
-        workers = tuple(WorkerView(worker.device, worker.state, worker.alive) for worker in reader.workers())
+        workers = tuple(map(WorkerView.of, reader.workers()))
         self._read_curves(reader, records, now)
-        runs = tuple(RunView(record, self._curves[record.id][2]) for record in records)
+        runs = tuple(self._view(RunView(record, self._curves[record.id][2])) for record in records)
+        self._views = {view.record.id: view for view in runs}
         self._report((runs, workers), RunsRead(runs, workers, reader.notice))
         served = {worker.device for worker in workers if worker.alive}
         waiting = {record.device for record in records if record.status is Status.QUEUED} - served
@@ -257,6 +290,11 @@ class DatabaseWatcher:
             self._ask_for_worker_s = now + _WORKER_INTERVAL_S
             for device in sorted(waiting):
                 self._post(WorkerWanted(device))
+
+    def _view(self, view: RunView) -> RunView:
+        """The same object as before where nothing has changed, so that the screen need not compare it."""
+        before = self._views.get(view.record.id)
+        return before if before is not None and before == view else view
 
     def _read_curves(self, reader: "Reader", records: Sequence[RunRecord], now: float) -> None:
         """Bring the sparklines up to date, the newest runs' first, as far as the time goes."""
@@ -289,9 +327,16 @@ class DatabaseWatcher:
                 # The run went back to a checkpoint: the rows beyond it are made again.
                 self._start_anew()
                 continue
-            steps = reader.steps(run, after=self._last_step, limit=CHUNK_STEPS)
-            is_complete = len(steps) < CHUNK_STEPS
+            if self._is_first:
+                steps = reader.last_steps(run, limit=NEWEST_STEPS)
+                is_at_end = True
+                if len(steps) == NEWEST_STEPS:
+                    self._oldest_step = steps[0].step
+            else:
+                steps = reader.steps(run, after=self._last_step, limit=CHUNK_STEPS)
+                is_at_end = len(steps) < CHUNK_STEPS
             commands = _of_interest(reader.commands(run))
+            is_complete = is_at_end and self._oldest_step is None
             if steps or events or self._is_first or commands != self._commands:
                 self._post(
                     TrajectoryRead(
@@ -310,9 +355,29 @@ class DatabaseWatcher:
             self._last_event = events[-1].id if events else self._last_event
             if is_complete:
                 return
+            if self._oldest_step is not None:
+                self._read_older(reader, run, self._oldest_step, is_at_end=is_at_end)
+
+    def _read_older(self, reader: "Reader", run: int, oldest: int, *, is_at_end: bool) -> None:
+        """Read the chunk before the oldest step that was read."""
+        steps = reader.last_steps(run, before=oldest, limit=CHUNK_STEPS)
+        self._oldest_step = steps[0].step if len(steps) == CHUNK_STEPS else None
+        self._post(
+            TrajectoryRead(
+                run,
+                steps,
+                (),
+                self._commands,
+                is_first=False,
+                is_complete=is_at_end and self._oldest_step is None,
+                is_before=True,
+                at_s=self._clock(),
+            )
+        )
 
     def _start_anew(self) -> None:
         self._is_first = True
+        self._oldest_step = None
         self._last_step = -1
         self._last_event = 0
         self._commands = ()
@@ -325,5 +390,11 @@ class DatabaseWatcher:
 
 
 def _of_interest(commands: Sequence[CommandRecord]) -> tuple[CommandRecord, ...]:
-    newest = commands[-1].id if commands else None
-    return tuple(command for command in commands if command.status == "pending" or command.id == newest)
+    """The pending ones, the newest of all, and the one that says whether and how far the run goes on."""
+    decisive = [
+        command.id
+        for command in commands
+        if command.status == "applied" and command.kind in DECIDES_WHETHER_A_RUN_GOES_ON
+    ]
+    kept = {*decisive[-1:], *(command.id for command in commands[-1:])}
+    return tuple(command for command in commands if command.status == "pending" or command.id in kept)

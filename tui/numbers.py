@@ -5,6 +5,8 @@ MISSING = "–"
 
 NOT_FINITE = "not finite"
 
+_GIB = 2**30
+
 
 def loss_text(loss: float | None) -> str:
     """A loss or one of its terms: `3.5920`, `-0.5060`, `412.3`, `9.1e-05`."""
@@ -31,6 +33,20 @@ def norm_text(norm: float | None) -> str:
     if norm is None:
         return MISSING
     return f"{norm:.3f}" if 0.001 <= norm < 1000 or norm == 0 else f"{norm:.1e}"
+
+
+def gpu_text(used: int | None, total: int | None, utilisation: int | None) -> str | None:
+    """Memory and use of a card: `GPU 5.6/80 GiB 97%`; None where they are not known.
+
+    Args:
+        used: Bytes.
+        total: Bytes.
+        utilisation: Percent.
+    """
+    if used is None or not total:
+        return None
+    use = "" if utilisation is None else f" {utilisation}%"
+    return f"GPU {used / _GIB:.1f}/{total / _GIB:.0f} GiB{use}"
 
 
 def rate_text(steps_per_second: float) -> str:

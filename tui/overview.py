@@ -152,6 +152,8 @@ def _facts(run: RunRecord) -> Iterable[tuple[str, str]]:
     yield "init", run.init
     yield "target", run.target
     yield "loss", f"{run.loss_name}{lr}, {run.steps} steps"
+    if run.break_points:
+        yield "breaks", ", ".join(run.break_points)
     yield "models", f"{run.bundle}{digest} on {run.device}, seed {run.seed}"
     yield "made", _clock(run.created)
     yield "status", f"{run.status}, last step {last}, {match_line(run)}"

@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.store.records import CommandRecord
+from engine.commands import parse_halt
+from engine.store.records import CommandRecord, RunRecord, Status
 
 LR_FACTOR = 1.25
+
+DECIDES_WHETHER_A_RUN_GOES_ON = frozenset({"pause", "resume", "stop"})
+"""Kinds of commands of which the newest one holds."""
 
 
 @dataclass
@@ -69,6 +73,29 @@ class Pending:
                 return float(arguments["lr"])
         return in_force
 
+    def weights(self, run: int, in_force: Mapping[str, float]) -> dict[str, float]:
+        """The weights of loss terms that a run will have once everything pending is done."""
+        weights = dict(in_force)
+        for kind, arguments in self.of(run):
+            if kind == "set":
+                weights |= arguments.get("weights", {})
+        return weights
+
+    def halt(self, run: RunRecord) -> int | None:
+        """The step whose row will be the last before a run that goes on pauses, where one was asked for."""
+        if run.status not in (Status.QUEUED, Status.LOADING, Status.RUNNING):
+            return None
+        applied = [
+            command
+            for command in self._stored.get(run.id, ())
+            if command.status == "applied" and command.kind in DECIDES_WHETHER_A_RUN_GOES_ON
+        ]
+        newest = max(applied, key=lambda command: command.id, default=None)
+        if newest is None or newest.kind != "resume" or newest.applied_step is None:
+            return None
+        halt = parse_halt(newest.arguments, next_step=newest.applied_step, steps=run.steps)
+        return halt.step if halt else None
+
     def will_be_paused(self, run: int, *, is_paused: bool) -> bool:
         """Whether a run will be paused once everything pending is done."""
         for kind, _ in reversed(self.of(run)):
@@ -87,9 +114,22 @@ class Pending:
 
 
 def describe(kind: str, arguments: Mapping[str, Any]) -> str:
-    """A command in a few words: `pause`, `lr 0.0125`."""
-    if kind == "set":
-        return ", ".join(f"{name} {_short(value)}" for name, value in arguments.items())
+    """A command in a few words: `pause`, `lr 0.0125`, `5 steps`, `break on loss<0.2`."""
+    match kind, dict(arguments):
+        case "set", settings:
+            weights = settings.pop("weights", {})
+            named = settings | {f"weight of {name}": weight for name, weight in weights.items()}
+            return ", ".join(f"{name} {_short(value)}" for name, value in named.items())
+        case "resume", {"steps": steps}:
+            return f"{steps} step" if steps == 1 else f"{steps} steps"
+        case "resume", {"until": step}:
+            return f"on to step {step}"
+        case "extend", {"steps": steps}:
+            return f"{steps} steps more"
+        case "break", {"when": condition}:
+            return f"break on {condition}"
+        case "unbreak", {"when": condition}:
+            return f"no break on {condition}"
     return kind
 
 

@@ -5,7 +5,7 @@ Requests are carried out one after the other, in the order in which they were ma
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +24,13 @@ class Control(Protocol):
     """What the screen uses of `engine.control`."""
 
     def queue_run(
-        self, database: Path, spec: "RunSpec", *, session: str | None = None, name: str | None = None
+        self,
+        database: Path,
+        spec: "RunSpec",
+        *,
+        session: str | None = None,
+        name: str | None = None,
+        break_points: Sequence[str] = (),
     ) -> int:
         """Save a run and have it started; its id."""
 
@@ -35,6 +41,9 @@ class Control(Protocol):
 
     def ensure_worker(self, database: Path, device: str) -> None:
         """Start the worker of a device unless it is there."""
+
+    def request_worker_stop(self, database: Path, device: str) -> int | None:
+        """Ask the worker of a device to pause its runs and leave; None when there is none."""
 
 
 Work = Callable[[Control], Message | None]

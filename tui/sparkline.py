@@ -8,8 +8,18 @@ Range = tuple[float, float]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _BRAILLE_BLANK = 0x2800
-_BRAILLE_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-"""Bits of a braille character: by column, then by row from the top."""
+_LEFT_DOTS, _RIGHT_DOTS = (0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08)
+"""Bits of a braille character: by column, from the lowest row up."""
+
+
+def _cell(left: int, right: int) -> str:
+    """The character with the dots of two columns, each given as four bits, the lowest first."""
+    code = sum(dot for row, dot in enumerate(_LEFT_DOTS) if left >> row & 1)
+    code += sum(dot for row, dot in enumerate(_RIGHT_DOTS) if right >> row & 1)
+    return chr(_BRAILLE_BLANK + code) if code else " "
+
+
+_CELLS = [_cell(pair >> 4, pair & 15) for pair in range(256)]
 
 
 def sparkline(values: Sequence[float | None], width: int) -> str:
@@ -36,26 +46,32 @@ def braille_lines(ranges: Sequence[Range | None], width: int, height: int, span:
         span: The values at the lower and the upper edge.
     """
     columns, rows = width * 2, height * 4
-    bits = [[0] * width for _ in range(height)]
     low, high = span
     scale = (rows - 1) / (high - low) if high > low else 0.0
+    dots = [
+        bucket if bucket is None else (_dot(bucket[0], low, scale, rows), _dot(bucket[1], low, scale, rows))
+        for bucket in (_at(ranges, column, columns) for column in range(columns if ranges else 0))
+    ]
+    stacks = [0] * columns
+    """Each column's dots as bits, the lowest first."""
     previous: tuple[int, int] | None = None
-    for column in range(columns if ranges else 0):
-        bucket = _at(ranges, column, columns)
-        if bucket is None:
-            previous = None
-            continue
-        bottom, top = (
-            min(max(round((value - low) * scale), 0), rows - 1) if scale else rows // 2 for value in bucket
-        )
-        lowest, highest = bottom, top
-        if previous is not None:  # close the vertical gap to the column before
-            lowest, highest = min(bottom, previous[1] + 1), max(top, previous[0] - 1)
-        for dot in range(lowest, highest + 1):
-            row = rows - 1 - dot
-            bits[row // 4][column // 2] |= _BRAILLE_DOTS[column % 2][row % 4]
-        previous = bottom, top
-    return ["".join(chr(_BRAILLE_BLANK + cell) if cell else " " for cell in line) for line in bits]
+    for column, dot in enumerate(dots):
+        if dot is not None:
+            bottom, top = dot
+            if previous is not None:  # close the vertical gap to the column before
+                bottom, top = min(bottom, previous[1] + 1), max(top, previous[0] - 1)
+            stacks[column] = (2 << top) - (1 << bottom)
+        previous = dot
+    pairs = list(zip(stacks[::2], stacks[1::2], strict=True))
+    return [
+        "".join([_CELLS[(left >> shift & 15) << 4 | (right >> shift & 15)] for left, right in pairs])
+        for shift in range(4 * (height - 1), -1, -4)
+    ]
+
+
+def _dot(value: float, low: float, scale: float, rows: int) -> int:
+    """Row of a value from the lower edge, in dots."""
+    return min(max(round((value - low) * scale), 0), rows - 1) if scale else rows // 2
 
 
 def _at(ranges: Sequence[Range | None], column: int, columns: int) -> Range | None:
@@ -66,7 +82,11 @@ def _at(ranges: Sequence[Range | None], column: int, columns: int) -> Range | No
     before, after = ranges[math.floor(place)], ranges[math.ceil(place)]
     if before is None or after is None:
         return None
-    part = place % 1
+    return between(before, after, place % 1)
+
+
+def between(before: Range, after: Range, part: float) -> Range:
+    """A point on the way from one range to another."""
     low, high = (first + (second - first) * part for first, second in zip(before, after, strict=True))
     return low, high
 

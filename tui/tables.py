@@ -57,9 +57,10 @@ def match_line(run: RunRecord) -> str:
 
 def event_line(event: EventRecord) -> str:
     """An event as a line between the rows: `lr 0.01 → 0.005 from step 42`."""
-    where = "" if event.step is None else f" {_PREPOSITIONS.get(event.kind, 'at')} step {event.step}"
+    says_where = event.step is None or "at step " in event.detail
+    where = "" if says_where else f" {_PREPOSITIONS.get(event.kind, 'at')} step {event.step}"
     detail = f" {safe_text(event.detail)}" if event.detail else ""
     return f"{safe_text(event.kind)}{detail}{where}"
 
 
-_PREPOSITIONS = {"lr": "from"}
+_PREPOSITIONS = {"lr": "from", "weight": "from"}

@@ -42,10 +42,10 @@ def safe_text(text: str, *, limit: int | None = None) -> str:
     if text.isascii() and text.isprintable():
         return text if limit is None or len(text) <= limit else text[: max(limit - 1, 0)] + ELLIPSIS[:limit]
     if limit is None:
-        return "".join(_clusters(text))
+        return "".join(clusters(text))
     kept: list[tuple[str, int]] = []
     width = 0
-    for cluster in _clusters(text):
+    for cluster in clusters(text):
         cells = cell_len(cluster)
         kept.append((cluster, cells))
         width += cells
@@ -64,7 +64,7 @@ def fit_text(text: str, width: int) -> str:
     return shown + " " * (width - cell_len(shown))
 
 
-def _clusters(text: str) -> Iterator[str]:
+def clusters(text: str) -> Iterator[str]:
     """Divide text into what a terminal draws as one character, each already harmless."""
     index, length = 0, len(text)
     while index < length:

@@ -5,6 +5,7 @@ Plain sqlite3 in a read-only connection: looking never changes a file, costs no 
 
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine import process
 from engine.errors import UserError
 from engine.store.connection import connect_read_only, unreadable
 from engine.store.records import (
+    BreakPointRecord,
     CommandRecord,
     EventRecord,
     RunRecord,
@@ -23,7 +25,7 @@ from engine.store.records import (
     StepRecord,
     WorkerRecord,
 )
-from engine.store.schema import SCHEMA, newer, schema_revision
+from engine.store.schema import SCHEMA, bring_up_to_date, newer, schema_revision
 from engine.store.vectors import VectorArray, unpack
 
 Row = tuple[Any, ...]
@@ -35,6 +37,10 @@ _RUN_COLUMNS = """
     run.seed, run.worker_pid, run.heartbeat, run.error, run.created, run.started, run.ended,
     last.step, last.loss, last.similarity, run.lr, last.z_norm, decoded.match, decoded.decoded_prediction,
     (SELECT step FROM step WHERE step.run = run.id AND match = 1 ORDER BY step LIMIT 1),
+    run.weights,
+    (SELECT json_group_array(condition) FROM (
+        SELECT condition FROM break_point WHERE break_point.run = run.id ORDER BY break_point.id
+    )),
     run.worker_start
 """
 
@@ -65,14 +71,20 @@ class Reader:
     def __init__(self, path: Path) -> None:
         """Open a database for reading.
 
+        Looking at a database changes nothing, except that an older one is brought up to date first.
+
         Raises:
-            UserError: there is no such file, it is no database of this program, or it is damaged.
+            UserError: there is no such file, it is no database of this program, it is damaged, or it is an
+                older one that cannot be brought up to date.
         """
         self.path = path
         self._connection = connect_read_only(path)
-        revision = self._guarded(lambda: schema_revision(self._connection))
-        if revision is None:
-            raise UserError(f"database: {path}: is empty")
+        revision = self._revision()
+        if revision < SCHEMA:
+            self._connection.close()
+            bring_up_to_date(path, revision)
+            self._connection = connect_read_only(path)
+            revision = self._revision()
         self.notice: str | None = None
         """A line that the user should see although reading works."""
         if revision > SCHEMA:
@@ -127,7 +139,15 @@ class Reader:
             f"SELECT {STEP_COLUMNS} FROM step WHERE run = ? AND step > ? ORDER BY step LIMIT ?",
             (run_id, after, limit),
         )
-        return _step_records(rows)
+        return step_records(rows)
+
+    def last_steps(self, run_id: int, *, before: int = sys.maxsize, limit: int = 1000) -> list[StepRecord]:
+        """At most `limit` rows from the end of a trajectory, or of what comes before a step, in order."""
+        rows = self._rows(
+            f"SELECT {STEP_COLUMNS} FROM step WHERE run = ? AND step < ? ORDER BY step DESC LIMIT ?",
+            (run_id, before, limit),
+        )
+        return step_records(rows[::-1])
 
     def all_steps(self, run_id: int) -> Iterator[StepRecord]:
         """The whole trajectory, read in bounded chunks."""
@@ -153,6 +173,21 @@ class Reader:
             (run_id, after),
         )
         return [EventRecord(*row) for row in rows]
+
+    def break_points(self, run_id: int) -> list[BreakPointRecord]:
+        """The conditions under which a run pauses, in the order in which they were set."""
+        rows = self._rows(
+            "SELECT id, run, condition, created, who FROM break_point WHERE run = ? ORDER BY id", (run_id,)
+        )
+        return [BreakPointRecord(*row) for row in rows]
+
+    def token_losses(self, run_id: int, step: int) -> tuple[float | None, ...] | None:
+        """Cross-entropy of each token of the target in a row, in nats; see `engine.tokens.target_pieces`.
+
+        None: there is no such row, or they were not computed for it. None in place of one: not finite.
+        """
+        rows = self._rows("SELECT token_losses FROM step WHERE run = ? AND step = ?", (run_id, step))
+        return tuple(json.loads(rows[0][0])) if rows and rows[0][0] is not None else None
 
     def commands(self, run_id: int, *, status: str | None = None) -> list[CommandRecord]:
         """Commands for a run, oldest first; those of one status if asked."""
@@ -184,10 +219,16 @@ class Reader:
     def workers(self) -> list[WorkerRecord]:
         """Workers that have ever described themselves, one for each device."""
         rows = self._rows(
-            "SELECT device, pid, start, started, heartbeat, state, idle_timeout_s, log FROM worker"
-            " ORDER BY device"
+            "SELECT device, pid, start, started, heartbeat, state, idle_timeout_s, log, device_name,"
+            " memory_used, memory_total, utilisation FROM worker ORDER BY device"
         )
         return [WorkerRecord(*(*row, process.is_alive(row[1], row[2]))) for row in rows]
+
+    def _revision(self) -> str:
+        revision = self._guarded(lambda: schema_revision(self._connection))
+        if revision is None:
+            raise UserError(f"database: {self.path}: is empty")
+        return revision
 
     def _rows(self, sql: str, arguments: Sequence[object] | dict[str, object] = ()) -> list[Row]:
         return self._guarded(lambda: self._connection.execute(sql, arguments).fetchall())
@@ -202,8 +243,9 @@ class Reader:
 
 
 def _run_record(row: Row) -> RunRecord:
-    *columns, worker_start = row
-    run = RunRecord(*columns)
+    *columns, weights, break_points, worker_start = row
+    values: Row = (*columns, _weights(weights, spec=row[4]), tuple(json.loads(break_points)))
+    run = RunRecord(*values)
     status = Status(run.status)
     has_worker = status.is_held_by_worker and run.worker_pid is not None  # a worker that leaves lets go of it
     if has_worker and process.is_gone(run.worker_pid, worker_start, run.heartbeat):
@@ -211,7 +253,13 @@ def _run_record(row: Row) -> RunRecord:
     return replace(run, status=status, match=_as_bool(run.match))
 
 
-def _step_records(rows: Sequence[Row]) -> list[StepRecord]:
+def _weights(stored: str | None, *, spec: str) -> dict[str, float]:
+    weights: dict[str, float] = json.loads(spec).get("weights", {}) if stored is None else json.loads(stored)
+    return weights
+
+
+def step_records(rows: Sequence[Row]) -> list[StepRecord]:
+    """Rows of STEP_COLUMNS as records."""
     all_terms = json.loads(f"[{','.join(row[3] for row in rows)}]")  # one call is a third of the time of many
     return [
         StepRecord._make((*row[:3], terms, *row[4:11], _as_bool(row[11]), row[12]))

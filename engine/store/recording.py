@@ -9,15 +9,15 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from engine import process
 from engine.store.connection import connect
-from engine.store.reading import SELECT_COMMAND, STEP_COLUMNS, command_record
-from engine.store.records import CommandRecord, Status, StepRecord
+from engine.store.reading import SELECT_COMMAND, STEP_COLUMNS, command_record, step_records
+from engine.store.records import CardFigures, CommandRecord, Status, StepRecord
 from engine.store.vectors import VectorArray, pack, unpack
 
 T = TypeVar("T")
@@ -30,14 +30,24 @@ _HELD = tuple(str(status) for status in Status if status.is_held_by_worker)
 
 
 @dataclass(frozen=True)
+class InForce:
+    """What a run was asked for, and what of it has been changed since."""
+
+    spec: str
+    """RunSpec as JSON, as it was asked for"""
+    lr: float
+    steps: int
+    weights: Mapping[str, float] | None
+    """None: the spec's."""
+    break_points: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Claim:
     """A queued run that this worker has taken."""
 
     run: int
-    spec: str
-    """RunSpec as JSON"""
-    lr: float
-    """Learning rate in force: it may have been set since the run was queued."""
+    in_force: InForce
     initial: VectorArray | None
     """Stored vector to start from, if the run starts from one."""
     checkpoint: bytes | None
@@ -97,14 +107,20 @@ class Recorder:
             )
         )
 
-    def beat(self, pid: int) -> None:
-        """Note that the worker and its runs are alive. Skipped when the database is busy."""
+    def beat(self, pid: int, card: CardFigures | None = None) -> None:
+        """Note that the worker and its runs are alive, and how its card is doing if it has one.
+
+        Skipped when the database is busy.
+        """
         now = time.time()
+        figures = astuple(card) if card else (None,) * 4
         try:
             self._in_transaction(
                 lambda connection: (
                     connection.execute(
-                        "UPDATE worker SET heartbeat = ? WHERE device = ?", (now, self.device)
+                        "UPDATE worker SET heartbeat = ?, device_name = ?, memory_used = ?, memory_total = ?,"
+                        " utilisation = ? WHERE device = ?",
+                        (now, *figures, self.device),
                     ),
                     connection.execute(
                         "UPDATE run SET heartbeat = ? WHERE worker_pid = ? AND device = ?",
@@ -175,12 +191,12 @@ class Recorder:
 
         def take(connection: sqlite3.Connection) -> Claim | None:
             row = connection.execute(
-                "SELECT id, spec, lr FROM run WHERE device = ? AND status = 'queued' ORDER BY id LIMIT 1",
+                "SELECT id FROM run WHERE device = ? AND status = 'queued' ORDER BY id LIMIT 1",
                 (self.device,),
             ).fetchone()
             if row is None:
                 return None
-            run, spec, lr = row
+            (run,) = row
             connection.execute(
                 "UPDATE run SET status = 'loading', worker_pid = ?, worker_start = ?, heartbeat = ?,"
                 " started = coalesce(started, ?), ended = NULL, error = NULL WHERE id = ?",
@@ -193,7 +209,10 @@ class Recorder:
                 "SELECT data FROM checkpoint WHERE run = ? ORDER BY step DESC LIMIT 1", (run,)
             ).fetchone()
             return Claim(
-                run, spec, lr, unpack(initial[0]) if initial else None, checkpoint[0] if checkpoint else None
+                run,
+                _in_force(connection, run),
+                unpack(initial[0]) if initial else None,
+                checkpoint[0] if checkpoint else None,
             )
 
         return self._write(take)
@@ -211,16 +230,40 @@ class Recorder:
         self._write(begin)
 
     def record_step(
-        self, row: StepRecord, vectors: Mapping[str, VectorArray], checkpoint: bytes | None = None
+        self,
+        row: StepRecord,
+        vectors: Mapping[str, VectorArray],
+        checkpoint: bytes | None = None,
+        *,
+        token_losses: Sequence[float] | None = None,
+        events: Sequence[Event] = (),
+        pause_before: int | None = None,
     ) -> None:
         """Append one row of a trajectory with its vectors; `checkpoint` is the state after its update.
 
-        A row that is there already (made after the checkpoint that a run went on from) is replaced.
+        Token losses keep four significant digits. A row that is there already (made after the checkpoint
+        that a run went on from) is replaced; the texts of the same z stay. If it says something else than
+        it did, the run has left its old trajectory: what was recorded beyond it is dropped, with an event.
+
+        Args:
+            row: The row.
+            vectors: Vectors of the step, by their kinds.
+            checkpoint: State to go on from.
+            token_losses: Cross-entropy of each token of the target.
+            events: What happened right after the row.
+            pause_before: With the row the run is paused, and `checkpoint` is its state before this step, from
+                which it goes on.
         """
+        after = row.step + (row.lr is not None)  # from the last row no update is made: it stays at its step
 
         def append(connection: sqlite3.Connection) -> None:
+            texts = row.decoded_z, row.decoded_prediction, row.match
+            losses = None if token_losses is None else json.dumps([_rounded(loss) for loss in token_losses])
+            if row.decoded_prediction is None:
+                texts, losses = _texts_of_same_z(connection, row) or (texts, losses)
+            _drop_old_trajectory(connection, row)
             connection.execute(
-                f"INSERT OR REPLACE INTO step ({STEP_COLUMNS}) VALUES (?{', ?' * 12})",
+                f"INSERT OR REPLACE INTO step ({STEP_COLUMNS}, token_losses) VALUES (?{', ?' * 13})",
                 (
                     row.run,
                     row.step,
@@ -231,16 +274,22 @@ class Recorder:
                     _finite(row.z_norm),
                     row.lr,
                     row.elapsed_ms,
-                    row.decoded_z,
-                    row.decoded_prediction,
-                    row.match,
+                    *texts,
                     row.state_hash,
+                    losses,
                 ),
             )
             _add_vectors(connection, row.run, row.step, vectors)
+            if pause_before is not None:
+                _set_status(connection, row.run, Status.PAUSED, keep_worker=True)
+                connection.execute(
+                    "DELETE FROM checkpoint WHERE run = ? AND step > ?", (row.run, pause_before)
+                )
             if checkpoint is not None:
-                # From the last row no update is made: its state is still the one before update n.
-                _add_checkpoint(connection, row.run, row.step + (row.lr is not None), checkpoint)
+                step = after if pause_before is None else pause_before
+                _add_checkpoint(connection, row.run, step, checkpoint)
+            for event in events:
+                _add_event(connection, row.run, after, event)
 
         self._write(append)
 
@@ -272,9 +321,40 @@ class Recorder:
         """The stored status of a run."""
         return Status(self._connection.execute("SELECT status FROM run WHERE id = ?", (run,)).fetchone()[0])
 
-    def lr(self, run: int) -> float:
-        """The learning rate in force of a run."""
-        return float(self._connection.execute("SELECT lr FROM run WHERE id = ?", (run,)).fetchone()[0])
+    def in_force(self, run: int) -> InForce:
+        """What a run was asked for, and what of it has been changed since."""
+        return _in_force(self._connection, run)
+
+    def rows_before(self, run: int, step: int) -> tuple[StepRecord | None, str | None]:
+        """The row before a step, and the newest decoded prediction before it; None where there is none."""
+        row = self._connection.execute(
+            f"SELECT {STEP_COLUMNS} FROM step WHERE run = ? AND step = ?", (run, step - 1)
+        ).fetchall()
+        decoded = self._connection.execute(
+            "SELECT decoded_prediction FROM step WHERE run = ? AND step < ?"
+            " AND decoded_prediction IS NOT NULL ORDER BY step DESC LIMIT 1",
+            (run, step),
+        ).fetchone()
+        return step_records(row)[0] if row else None, decoded[0] if decoded else None
+
+    def resumed_with(self, run: int) -> tuple[Mapping[str, Any], int] | None:
+        """Arguments of the command by which a run goes on now, and the step with which it took effect.
+
+        None: it goes on without such a command, or has been paused or has ended since.
+        """
+        newest = self._connection.execute(
+            "SELECT kind FROM event WHERE run = ? AND kind IN"
+            " ('resumed', 'paused', 'stopped', 'finished', 'failed', 'crashed') ORDER BY id DESC LIMIT 1",
+            (run,),
+        ).fetchone()
+        if newest is None or newest[0] != "resumed":
+            return None
+        command = self._connection.execute(
+            "SELECT arguments, applied_step FROM command"
+            " WHERE run = ? AND kind = 'resume' AND status = 'applied' ORDER BY id DESC LIMIT 1",
+            (run,),
+        ).fetchone()
+        return (json.loads(command[0]), command[1]) if command else None
 
     def next_step(self, run: int) -> int:
         """The step with which a run that no worker holds would go on."""
@@ -294,12 +374,17 @@ class Recorder:
         command: CommandRecord,
         step: int | None,
         *,
-        event: Event | None = None,
+        events: Sequence[Event] = (),
         status: Status | None = None,
         lr: float | None = None,
+        weights: Mapping[str, float] | None = None,
+        loss_name: str | None = None,
+        steps: int | None = None,
+        break_points: Sequence[str] | None = None,
         checkpoint: bytes | None = None,
     ) -> None:
         """Acknowledge a command together with what it changed; `step` is the first that it affects."""
+        changed = (lr, None if weights is None else json.dumps(weights), loss_name, steps)
 
         def acknowledge(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -309,13 +394,18 @@ class Recorder:
                 return
             if status is not None:
                 _set_status(connection, command.run, status, keep_worker=status.is_held_by_worker)
-            if lr is not None:
-                connection.execute("UPDATE run SET lr = ? WHERE id = ?", (lr, command.run))
+            connection.execute(
+                "UPDATE run SET lr = coalesce(?, lr), weights = coalesce(?, weights),"
+                " loss_name = coalesce(?, loss_name), steps = coalesce(?, steps) WHERE id = ?",
+                (*changed, command.run),
+            )
+            if break_points is not None:
+                _set_break_points(connection, command.run, break_points, command.who)
             if checkpoint is not None and step is not None:
                 _add_checkpoint(connection, command.run, step, checkpoint)
             if status is not None and status.has_ended:
                 _prune_checkpoints(connection, command.run)
-            if event is not None:
+            for event in events:
                 _add_event(connection, command.run, step, event)
 
         self._write(acknowledge)
@@ -374,6 +464,57 @@ def _add_event(connection: sqlite3.Connection, run: int, step: int | None, event
     )
 
 
+def _in_force(connection: sqlite3.Connection, run: int) -> InForce:
+    spec, lr, steps, weights = connection.execute(
+        "SELECT spec, lr, steps, weights FROM run WHERE id = ?", (run,)
+    ).fetchone()
+    conditions = connection.execute(
+        "SELECT condition FROM break_point WHERE run = ? ORDER BY id", (run,)
+    ).fetchall()
+    in_force = None if weights is None else json.loads(weights)
+    return InForce(spec, lr, steps, in_force, tuple(condition for (condition,) in conditions))
+
+
+def _set_break_points(connection: sqlite3.Connection, run: int, conditions: Sequence[str], who: str) -> None:
+    connection.execute(
+        "DELETE FROM break_point WHERE run = ? AND condition NOT IN (SELECT value FROM json_each(?))",
+        (run, json.dumps(list(conditions))),
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO break_point (run, condition, created, who) VALUES (?, ?, ?, ?)",
+        [(run, condition, time.time(), who) for condition in conditions],
+    )
+
+
+def _texts_of_same_z(
+    connection: sqlite3.Connection, row: StepRecord
+) -> tuple[tuple[Any, Any, Any], str | None] | None:
+    """Decoded texts, match and token losses that are recorded for a row's z, if it was decoded before."""
+    stored = connection.execute(
+        "SELECT decoded_z, decoded_prediction, match, token_losses FROM step"
+        " WHERE run = ? AND step = ? AND state_hash = ? AND decoded_prediction IS NOT NULL",
+        (row.run, row.step, row.state_hash),
+    ).fetchone()
+    return None if stored is None else (stored[:3], stored[3])
+
+
+def _drop_old_trajectory(connection: sqlite3.Connection, row: StepRecord) -> None:
+    """Drop what comes after a row that is made again, if it is not the one that led there."""
+    made = (row.state_hash, row.lr, _finite(row.loss))
+    stored = connection.execute(
+        "SELECT state_hash, lr, loss FROM step WHERE run = ? AND step = ?", (row.run, row.step)
+    ).fetchone()
+    if stored is None or stored == made:
+        return
+    beyond, key = "run = ? AND step > ?", (row.run, row.step)
+    (last,) = connection.execute(f"SELECT max(step) FROM step WHERE {beyond}", key).fetchone()
+    if last is not None:
+        connection.execute(f"DELETE FROM step WHERE {beyond}", key)
+        connection.execute(f"DELETE FROM vector WHERE {beyond}", key)
+        detail = f"from step {row.step} on; earlier rows up to step {last} are dropped"
+        _add_event(connection, row.run, row.step, Event("remade", detail))
+
+
 def _add_vectors(
     connection: sqlite3.Connection, run: int, step: int, vectors: Mapping[str, VectorArray]
 ) -> None:
@@ -402,6 +543,10 @@ def _next_step(connection: sqlite3.Connection, run: int) -> int:
     """Where a run goes on: after its last checkpoint, or from its start."""
     row = connection.execute("SELECT max(step) FROM checkpoint WHERE run = ?", (run,)).fetchone()
     return int(row[0] or 0)
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def _finite(value: float | None) -> float | None:

@@ -86,6 +86,10 @@ class RunRecord:
     decoded_prediction: str | None
     """The newest decoded prediction."""
     first_match_step: int | None
+    weights: Mapping[str, float]
+    """Each loss term's weight in force: the spec's at first, then what it was last set to."""
+    break_points: tuple[str, ...]
+    """Conditions under which the run pauses, in the order in which they were set."""
 
 
 class StepRecord(NamedTuple):
@@ -120,9 +124,21 @@ class EventRecord:
     step: int | None
     time: float
     kind: str
-    """created, started, paused, resumed, stopped, lr, finished, failed, crashed, device, …"""
+    """created, started, paused, resumed, stopped, lr, weight, extended, break-point, remade, finished,
+    failed, crashed, device, …"""
     detail: str
     """One line for people, for example `0.01 → 0.005`; may be empty."""
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakPointRecord:
+    """A condition under which a run pauses."""
+
+    id: int
+    run: int
+    condition: str
+    created: float
     who: str
 
 
@@ -135,7 +151,7 @@ class CommandRecord:
     """None for a command to the worker itself."""
     device: str
     kind: str
-    """pause, resume, stop, set; for a worker: stop."""
+    """One of engine.commands.COMMANDS; for a worker: stop."""
     arguments: Mapping[str, Any]
     requested: float
     who: str
@@ -143,6 +159,19 @@ class CommandRecord:
     """pending, applied, rejected"""
     applied_step: int | None
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CardFigures:
+    """A GPU at one moment."""
+
+    name: str
+    memory_used: int
+    """Bytes, of all programs."""
+    memory_total: int
+    """Bytes"""
+    utilisation: int | None
+    """Percent of the last moments in which the card was busy; None where the driver does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +188,13 @@ class WorkerRecord:
     """starting, loading BUNDLE, idle, running N, leaving"""
     idle_timeout_s: float
     log: str
+    device_name: str | None
+    """What the card calls itself; None, like the figures below, where there is no GPU."""
+    memory_used: int | None
+    """Bytes in use on the card, by all programs."""
+    memory_total: int | None
+    """Bytes"""
+    utilisation: int | None
+    """Percent of the last moments in which the card was busy."""
     alive: bool
     """Whether that process exists now."""

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from itertools import count
 from pathlib import Path
 
 from filelock import FileLock
@@ -9,7 +10,7 @@ from filelock import FileLock
 from engine.errors import UserError
 from engine.store.connection import connect_read_only, unwritable
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest revision in `migrations/versions`; revisions sort as text."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -33,7 +34,7 @@ def schema_revision(connection: sqlite3.Connection) -> str | None:
 def prepare(path: Path) -> None:
     """Make a database ready for writing: create it (mode 0600) or migrate it, under a lock.
 
-    Before an older database is migrated, a copy of it is put beside it as `NAME.before-REVISION`.
+    Before an older database is migrated, a copy of it is put beside it: `NAME.backup-1` for revision 0001.
 
     Raises:
         UserError: the file cannot be created or written, is no database of this program, or is newer.
@@ -50,10 +51,24 @@ def prepare(path: Path) -> None:
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             if revision is not None:
-                _back_up(path, path.with_name(f"{path.name}.before-{SCHEMA}"))
+                _back_up(path, f"{path.name}.backup-{int(revision)}")
             _migrate(path)
-    except OSError as error:
+    except (OSError, sqlite3.DatabaseError) as error:
         raise unwritable(path, error) from error
+
+
+def bring_up_to_date(path: Path, revision: str) -> None:
+    """Migrate an older database for somebody who wants to read it.
+
+    Raises:
+        UserError: it cannot be written, and this program reads the newest schema only.
+    """
+    try:
+        prepare(path)
+    except UserError as error:
+        raise UserError(
+            f"{error}; it has schema {revision} and has to be brought to {SCHEMA} first"
+        ) from error
 
 
 def newer(path: Path, revision: str) -> UserError:
@@ -82,21 +97,31 @@ def _revision(path: Path) -> str | None:
 def _migrate(path: Path) -> None:
     from alembic import command
     from alembic.config import Config
+    from sqlalchemy.exc import DatabaseError
 
     from engine.store.orm import open_engine
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    with open_engine(path).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, SCHEMA)
+    try:
+        with open_engine(path).begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, SCHEMA)
+    except DatabaseError as error:
+        raise unwritable(path, error.orig or error) from error
 
 
-def _back_up(path: Path, copy: Path) -> None:
+def _back_up(path: Path, name: str) -> None:
+    """Copy a database to a file of this name beside it; a copy that is there already stays."""
+    copies = (path.with_name(name if number == 1 else f"{name}.{number}") for number in count(1))
+    copy = next(candidate for candidate in copies if not candidate.exists())
+    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     source, target = connect_read_only(path), sqlite3.connect(copy)
     try:
-        copy.chmod(0o600)
         source.backup(target)
+    except BaseException:
+        copy.unlink()  # half of a copy would look like one
+        raise
     finally:
         source.close()
         target.close()

@@ -1,6 +1,6 @@
 """The tables. Their meaning is documented on the records that readers get (engine.store.records)."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 from engine.store.records import Status
@@ -49,6 +49,8 @@ class Run(SQLModel, table=True):
     bundle_digest: str | None = None
     lr: float
     """Learning rate in force: the spec's at first, then what it was last set to."""
+    weights: str | None = Field(default=None, sa_column=Column(Text))
+    """JSON object: the terms' weights in force, once they have been set; NULL: the spec's."""
     steps: int
     status: str
     origin: str = "recorded"
@@ -89,6 +91,8 @@ class Step(SQLModel, table=True):
     decoded_prediction: str | None = None
     match: bool | None = None
     state_hash: str | None = None
+    token_losses: str | None = Field(default=None, sa_column=Column(Text))
+    """JSON array: cross-entropy of each token of the target. The last column: most readers leave it out."""
 
 
 class Vector(SQLModel, table=True):
@@ -120,6 +124,22 @@ class Event(SQLModel, table=True):
     kind: str
     detail: str = ""
     who: str = ""
+
+
+class BreakPoint(SQLModel, table=True):
+    """A condition under which a run pauses."""
+
+    __tablename__ = "break_point"
+    __table_args__ = (
+        Index("break_point_condition", "run", "condition", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    run: int = Field(sa_column=_key("run.id"))
+    condition: str
+    created: float
+    who: str
 
 
 class Command(SQLModel, table=True):
@@ -168,3 +188,7 @@ class Worker(SQLModel, table=True):
     state: str
     idle_timeout_s: float
     log: str
+    device_name: str | None = None
+    memory_used: int | None = Field(default=None, sa_column=Column(BigInteger))
+    memory_total: int | None = Field(default=None, sa_column=Column(BigInteger))
+    utilisation: int | None = None

@@ -5,7 +5,7 @@ import json
 import platform
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from engine.store.connection import unwritable
 from engine.store.orm import open_engine
 from engine.store.records import Status
 from engine.store.schema import prepare
-from engine.store.tables import Command, Event, Run, Session, Vector
+from engine.store.tables import BreakPoint, Command, Event, Run, Session, Vector
 from engine.store.vectors import VectorArray, pack
 
 
@@ -51,6 +51,7 @@ def add_run(
     session: str,
     name: str | None = None,
     initial: VectorArray | None = None,
+    break_points: Sequence[str] = (),
 ) -> int:
     """Put a run into the queue of a device; its session is made when there is none of that name.
 
@@ -64,6 +65,8 @@ def add_run(
             open_transaction.add(
                 Vector(run=run.id, step=0, kind="init", dimension=initial.size, data=pack(initial))
             )
+        for condition in break_points:
+            open_transaction.add(BreakPoint(run=run.id, condition=condition, created=run.created, who=who()))
         open_transaction.add(Event(run=run.id, time=run.created, kind="created", who=who()))
         return run.id
 

@@ -180,6 +180,81 @@ def test_commands_are_acknowledged_with_the_step(call: Call, database: Path) -> 
     assert rates == [0.01] * int(changed[1]) + [0.005] * (len(rates) - int(changed[1]))
 
 
+def test_a_run_is_steered_from_the_shell(call: Call, database: Path) -> None:
+    options = ("--steps", "30", "--decode-every", "99", "--beam", "1", "--loss", "cosine")
+    run_id = queue(call, database, *options, "--break", "grad_norm>0", "--break", " loss > 9 ")
+    paused_at(database, run_id, 0)
+    assert call("break", str(run_id), "--db", database).out == "grad_norm>0\nloss>9\n"
+    answer = call("break", str(run_id), "loss>9", "--remove", "--db", database)
+    assert answer.out == f"run {run_id}: break-point removed: loss>9 at step 1\n"
+    answer = call("break", str(run_id), "match", "--db", database)
+    assert answer.out == f"run {run_id}: break-point set: match at step 1\n"
+
+    answer = call("step", str(run_id), "--db", database)
+    assert answer.out == f"run {run_id}: resumed for 1 step at step 1\n"
+    paused_at(database, run_id, 1)
+    assert (
+        call("step", str(run_id), "3", "--db", database).out
+        == f"run {run_id}: resumed for 3 steps at step 2\n"
+    )
+    paused_at(database, run_id, 4)
+    answer = call("set", str(run_id), "lr=0.005", "weight.ce=1", "weight.cosine=0.1", "--db", database)
+    assert answer.out == (
+        f"run {run_id}: weight ce 0 → 1, cosine 1 → 0.1 from step 5\n"
+        f"run {run_id}: lr 0.01 → 0.005 from step 5\n"
+    )
+    answer = call("extend", str(run_id), "10", "--db", database)
+    assert answer.out == f"run {run_id}: extended 30 → 40 at step 5\n"
+    answer = call("resume", str(run_id), "--until", "8", "--db", database)
+    assert answer.out == f"run {run_id}: resumed until step 8 at step 5\n"
+    paused_at(database, run_id, 8)
+
+    facts, _, _ = call("show", str(run_id), "--db", database).out.partition("\n\n")
+    lines = facts.splitlines()
+    assert "loss       0.1 cosine + ce, lr 0.005, 40 steps" in lines
+    assert "breaks     grad_norm>0, match" in lines
+    happened = [line[20:].strip() for line in lines if line[:2] == "20"]
+    assert [line for line in happened if line.startswith(("paused", "break-point met"))] == [
+        next(line for line in happened if line.startswith("break-point met: grad_norm>0: ")),
+        "paused after 1 step at step 2",
+        "paused after 3 steps at step 5",
+        "paused at step 8",
+    ]
+    with Reader(database) as reader:
+        rows = reader.steps(run_id)
+    assert [row.lr for row in rows] == [0.01] * 5 + [0.005] * 4
+    assert [sorted(row.terms) for row in rows] == [["cosine"]] * 5 + [["ce", "cosine"]] * 4
+    call("resume", str(run_id), "--db", database)
+    ended = wait_for(database, run_id, lambda run: run.status.has_ended)
+    assert (ended.status, ended.last_step) == (Status.FINISHED, 40)
+
+
+def paused_at(database: Path, run_id: int, step: int) -> None:
+    """Wait until a run has paused right after a step."""
+    paused = wait_for(
+        database, run_id, lambda run: run.status is Status.PAUSED and (run.last_step or 0) >= step
+    )
+    assert paused.last_step == step
+
+
+def test_a_worker_that_is_asked_to_leave_ends_the_following(database: Path) -> None:
+    follower = _follow(database)
+    assert follower.stdout is not None
+    assert "step" in follower.stdout.readline()
+    assert run_program("worker", "stop", "--db", database).returncode == 0
+    _, errors = follower.communicate(timeout=PATIENCE_S)
+    assert follower.returncode == 1
+    told = re.fullmatch(
+        rf"run (\d+): paused at step (\d+); `sonar-explore --db {database} resume \1` goes on"
+        " from its last checkpoint",
+        errors.splitlines()[-1],
+    )
+    assert told, errors
+    with Reader(database) as reader:
+        run = reader.run(int(told[1]))
+    assert (run.status, run.last_step) == (Status.PAUSED, int(told[2]))
+
+
 def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(database: Path) -> None:
     follower = _follow(database)
     assert follower.stdout is not None
@@ -291,7 +366,7 @@ def test_doctor_finds_everything_that_is_needed(database: Path) -> None:
     for subject in ("python", "torch", "fairseq2", "sonar-space", "gpu", "bundle mini", "disk", "database"):
         assert subject in subjects
     assert any("weights are here" in line for line in lines if "bundle mini" in line)
-    assert any("integrity ok, schema 0001" in line for line in lines)
+    assert any("integrity ok, schema 0002" in line for line in lines)
 
 
 def test_workers_are_shown_and_leave_when_asked(call: Call, database: Path) -> None:

@@ -74,14 +74,16 @@ def test_only_terms_with_a_weight_are_reported(bundle: LoadedBundle) -> None:
     assert row.loss == row.terms["cosine"] == -row.similarity
 
 
-def test_the_decoder_is_evaluated_only_for_terms_that_need_it(bundle: LoadedBundle) -> None:
+def test_the_decoder_is_evaluated_only_for_terms_that_need_it_and_in_decoded_rows(
+    bundle: LoadedBundle,
+) -> None:
     calls: list[int] = []
     hook = bundle.decoder.register_forward_hook(lambda *_: calls.append(1))
     try:
         list(optimize(toy_spec(weights={"cosine": 1.0, "mse": 1.0}, steps=3), bundle))
-        assert not calls
+        assert len(calls) == 2  # rows 0 and 3, for their token losses
         list(optimize(toy_spec(weights={"ce": 1.0}, steps=3), bundle))
-        assert len(calls) == 4
+        assert len(calls) == 2 + 4
     finally:
         hook.remove()
 

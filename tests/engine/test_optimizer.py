@@ -102,6 +102,71 @@ def test_a_change_of_lr_takes_effect_with_the_next_update(bundle: LoadedBundle) 
     assert_rows_agree(rows, published_loop(bundle, spec, lambda step: 0.2 if step >= 8 else 0.05))
 
 
+def test_a_change_of_weights_takes_effect_with_the_next_update(bundle: LoadedBundle) -> None:
+    """Each row is the sum of its terms with the weights in force."""
+    spec = toy_spec(steps=9, lr=0.05, weights={"cosine": 1.0})
+    changes = {3: {"cosine": 1.0, "ce": 0.5}, 6: {"ce": 2.0}}
+    optimization = Optimization([spec], bundle)
+    in_force: dict[str, float] = spec.weights
+    while not optimization.done:
+        step = optimization.next_step(0)
+        if step in changes:
+            in_force = changes[step]
+            optimization.set_weights(0, in_force)
+        (row,) = optimization.advance()
+        assert list(row.terms) == [name for name in ("ce", "cosine") if name in in_force]
+        assert row.loss == pytest.approx(sum(in_force[name] * row.terms[name] for name in in_force))
+        alone = toy_spec(norm="free", weights=in_force)
+        again = next(optimize(alone, bundle, initial=row.z))
+        assert again.terms == pytest.approx(row.terms, rel=1e-5)
+
+
+def test_a_change_of_weights_is_the_same_bits_after_a_checkpoint(bundle: LoadedBundle) -> None:
+    spec = toy_spec(steps=6, decode_every=2, lr=0.1)
+    weights = {"ce": 1.0, "cosine": 0.5}
+    whole = Optimization([spec], bundle)
+    rows = whole.advance() + whole.advance()
+    whole.set_weights(0, weights)
+    checkpoint = whole.state_bytes(0)
+    rows += run_out(whole)
+    resumed = Optimization([spec.model_copy(update={"weights": weights})], bundle)
+    resumed.restore(0, checkpoint)
+    assert [everything(row) for row in run_out(resumed)] == [everything(row) for row in rows[2:]]
+
+
+def test_the_weights_of_one_run_of_a_batch_leave_the_others(bundle: LoadedBundle) -> None:
+    specs = [toy_spec(steps=4, weights={"cosine": 1.0}), toy_spec(steps=4, weights={"cosine": 1.0})]
+    batch = Optimization(specs, bundle)
+    batch.set_weights(0, {"ce": 1.0})
+    rows = run_out(batch)
+    assert [list(row.terms) for row in rows if row.run == 0] == [["ce"]] * 5
+    assert_rows_agree(
+        [row for row in rows if row.run == 1], [numbers(row) for row in optimize(specs[1], bundle)]
+    )
+
+
+@pytest.mark.parametrize("weights", [{}, {"ce": 0.0}, {"hinge": 1.0}, {"ce": -1.0}, {"ce": float("nan")}])
+def test_useless_weights_are_refused(bundle: LoadedBundle, weights: dict[str, float]) -> None:
+    optimization = Optimization([toy_spec()], bundle)
+    with pytest.raises(UserError, match=r"^weights[^\n]*$"):
+        optimization.set_weights(0, weights)
+    assert list(optimization.advance()[0].terms) == ["ce"]
+
+
+@pytest.mark.parametrize("when", [0, 2, 4])
+def test_a_run_that_is_extended_is_the_longer_run(bundle: LoadedBundle, when: int) -> None:
+    """Before it has begun, on its way, and after its last row, which it makes again."""
+    longer = [everything(row) for row in optimize(toy_spec(steps=7, decode_every=2), bundle)]
+    optimization = Optimization([toy_spec(steps=3, decode_every=2)], bundle)
+    rows = [row for _ in range(when) for row in optimization.advance()]
+    assert optimization.done is (when == 4)
+    optimization.extend(0, 7)
+    rows = [row for row in rows if row.step != 3] + run_out(optimization)
+    assert [everything(row) for row in rows] == longer
+    with pytest.raises(UserError, match=r"^steps: 7: the run has 7 already$"):
+        optimization.extend(0, 7)
+
+
 @pytest.mark.parametrize("lr", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_useless_lr_is_refused(bundle: LoadedBundle, lr: float) -> None:
     optimization = Optimization([toy_spec(lr=0.05)], bundle)

@@ -58,7 +58,7 @@ def test_a_newer_database_is_read_but_not_written(tmp_path: Path) -> None:
     prepare(path)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(UserError, match=r"newer\.db: has schema 9999, newer than this program's 0001"):
+    with pytest.raises(UserError, match=rf"newer\.db: has schema 9999, newer than this program's {SCHEMA}"):
         prepare(path)
     with Reader(path) as reader:
         assert reader.runs() == []

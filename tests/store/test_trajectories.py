@@ -138,6 +138,89 @@ def test_a_row_that_is_made_again_replaces_the_first(
     assert z.tolist() == [0.0, 0.0]
 
 
+def test_a_run_that_goes_the_same_way_again_keeps_the_rows_beyond(
+    database: Path, recorder: Recorder, claim: Claim
+) -> None:
+    rows = [step(claim.run, number) for number in range(6)]
+    for again in (*rows, *rows[2:4]):
+        recorder.record_step(again, {"z": np.full(2, again.step, np.float32)})
+    with Reader(database) as reader:
+        assert reader.steps(claim.run) == rows
+        assert [number for number, _ in reader.vectors(claim.run, "z")] == [0, 1, 2, 3, 4, 5]
+        assert "remade" not in [event.kind for event in reader.events(claim.run)]
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.005}, {"loss": 7.0}, {"state_hash": "f" * 16}])
+def test_a_run_that_goes_another_way_drops_the_rows_beyond_and_says_so(
+    database: Path, recorder: Recorder, claim: Claim, change: dict[str, object]
+) -> None:
+    z = np.ones(2, np.float32)
+    rows = [step(claim.run, number) for number in range(6)]
+    for row in rows:
+        recorder.record_step(row, {"z": z})
+    changed = step(claim.run, 3, **change)
+    recorder.record_step(changed, {"z": z})
+    with Reader(database) as reader:
+        assert reader.steps(claim.run) == [*rows[:3], changed]
+        assert [number for number, _ in reader.vectors(claim.run, "z")] == [0, 1, 2, 3]
+        event = reader.events(claim.run)[-1]
+        assert reader.vector(claim.run, 0, "init") is not None
+    assert (event.kind, event.step) == ("remade", 3)
+    assert event.detail == "from step 3 on; earlier rows up to step 5 are dropped"
+    for row in rows[4:]:
+        recorder.record_step(row, {"z": z})
+    with Reader(database) as reader:
+        assert reader.steps(claim.run) == [*rows[:3], changed, *rows[4:]]
+        assert [event.kind for event in reader.events(claim.run)].count("remade") == 1
+
+
+def test_rows_are_read_from_the_end_too(database: Path, recorder: Recorder, claim: Claim) -> None:
+    rows = [step(claim.run, number) for number in range(10)]
+    for row in rows:
+        recorder.record_step(row, {})
+    with Reader(database) as reader:
+        assert reader.last_steps(claim.run, limit=4) == rows[6:]
+        assert reader.last_steps(claim.run, before=6, limit=4) == rows[2:6]
+        assert reader.last_steps(claim.run, before=2, limit=4) == rows[:2]
+        assert reader.last_steps(claim.run, before=0) == []
+
+
+def test_token_losses_are_kept_with_their_row_to_four_digits(
+    database: Path, recorder: Recorder, claim: Claim
+) -> None:
+    losses = (1.23456789, 3.3e-7, 12345.678, math.nan, math.inf, 0.0)
+    recorder.record_step(step(claim.run, 0), {}, token_losses=losses)
+    recorder.record_step(step(claim.run, 1), {})
+    with Reader(database) as reader:
+        assert reader.token_losses(claim.run, 0) == (1.235, 3.3e-7, 12350.0, None, None, 0.0)
+        assert reader.token_losses(claim.run, 1) is None
+        assert reader.token_losses(claim.run, 2) is None
+
+
+def test_break_points_and_weights_in_force_belong_to_their_run(database: Path, run: int) -> None:
+    other = add_run(database, RunSpec(weights={"ce": 1.0, "cosine": 0.5}), device="cpu", session="tests")
+    with sqlite3.connect(database) as connection:
+        connection.executemany(
+            "INSERT INTO break_point (run, condition, created, who) VALUES (?, ?, ?, 'me@here')",
+            [(run, "match", 1.0), (other, "match", 2.0), (run, "loss<0.2", 3.0)],
+        )
+        connection.execute("UPDATE run SET weights = ? WHERE id = ?", (json.dumps({"ce": 0.25}), run))
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(
+                "INSERT INTO break_point (run, condition, created, who) VALUES (?, 'match', 4.0, '')", (run,)
+            )
+    with Reader(database) as reader:
+        runs = {record.id: record for record in reader.runs()}
+        assert [point.condition for point in reader.break_points(run)] == ["match", "loss<0.2"]
+        assert [(point.run, point.created, point.who) for point in reader.break_points(other)] == [
+            (other, 2.0, "me@here")
+        ]
+    assert runs[run].break_points == ("match", "loss<0.2")
+    assert runs[other].break_points == ("match",)
+    assert runs[run].weights == {"ce": 0.25}
+    assert runs[other].weights == {"ce": 1.0, "cosine": 0.5}
+
+
 def test_deleting_a_run_takes_everything_of_it_along(
     database: Path, recorder: Recorder, claim: Claim
 ) -> None:

@@ -1,7 +1,7 @@
 """The screen on a real database, with a control that records what it is asked."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,25 @@ class RecordingControl:
     """When set, everything is refused with this line."""
 
     queued: list[tuple[RunSpec, str | None, str | None]] = field(default_factory=list)
+    break_points: list[tuple[str, ...]] = field(default_factory=list)
+    """Those of each queued run."""
+
     requested: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
     workers: list[str] = field(default_factory=list)
+    stopped_workers: list[str] = field(default_factory=list)
 
     def queue_run(
-        self, database: Path, spec: RunSpec, *, session: str | None = None, name: str | None = None
+        self,
+        database: Path,
+        spec: RunSpec,
+        *,
+        session: str | None = None,
+        name: str | None = None,
+        break_points: Sequence[str] = (),
     ) -> int:
         self._refuse()
         self.queued.append((spec, session, name))
+        self.break_points.append(tuple(break_points))
         return add_run(database, spec, device="cpu", session=session or "today", name=name)
 
     def request(
@@ -42,6 +53,11 @@ class RecordingControl:
 
     def ensure_worker(self, database: Path, device: str) -> None:
         self.workers.append(device)
+
+    def request_worker_stop(self, database: Path, device: str) -> int | None:
+        self._refuse()
+        self.stopped_workers.append(device)
+        return add_command(database, device=device, kind="stop")
 
     def _refuse(self) -> None:
         if self.refusal is not None:

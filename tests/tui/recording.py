@@ -10,7 +10,7 @@ from engine.spec import PUBLISHED_TARGET, parse_spec
 from engine.store.connection import connect
 from engine.store.reading import Reader
 from engine.store.recording import Event, Recorder
-from engine.store.records import CommandRecord, Status, StepRecord
+from engine.store.records import CardFigures, CommandRecord, Status, StepRecord
 from engine.store.writing import add_command, add_run
 
 DIGEST = "0" * 64
@@ -46,6 +46,10 @@ class Recording:
         """Describe this process as the worker."""
         self._recorder.describe_worker(os.getpid(), state, 600.0, self.path.with_suffix(".log"))
 
+    def beat(self, card: CardFigures | None) -> None:
+        """Beat as the worker does, with the figures of its card."""
+        self._recorder.beat(os.getpid(), card)
+
     def steps(self, run: int, rows: Sequence[StepRecord]) -> None:
         """Record rows, one transaction each, as the worker does."""
         for row in rows:
@@ -80,12 +84,26 @@ class Recording:
     def pause(self, run: int, step: int) -> None:
         """Pause a run, as a command asked."""
         command = self.ask(run, "pause")
-        self._recorder.apply(command, step, event=Event("paused", who=command.who), status=Status.PAUSED)
+        self._recorder.apply(command, step, events=[Event("paused", who=command.who)], status=Status.PAUSED)
+
+    def resume(self, run: int, step: int, arguments: Mapping[str, object]) -> None:
+        """Let a run go on, as a command asked."""
+        command = self.ask(run, "resume", arguments)
+        event = Event("resumed", who=command.who)
+        self._recorder.apply(command, step, events=[event], status=Status.RUNNING)
 
     def set_lr(self, run: int, step: int, old: float, new: float) -> None:
         """Change the learning rate of a run, as a command asked."""
         command = self.ask(run, "set", {"lr": new})
-        self._recorder.apply(command, step, event=Event("lr", f"{old:g} → {new:g}", command.who), lr=new)
+        events = [Event("lr", f"{old:g} → {new:g}", command.who)]
+        self._recorder.apply(command, step, events=events, lr=new)
+
+    def set_break_points(self, run: int, step: int, *conditions: str) -> None:
+        """Give a run break-points, as commands asked."""
+        for count, condition in enumerate(conditions, 1):
+            command = self.ask(run, "break", {"when": condition})
+            event = Event("break-point", f"set: {condition}", command.who)
+            self._recorder.apply(command, step, events=[event], break_points=conditions[:count])
 
     def reject(self, command: CommandRecord, reason: str) -> None:
         """Reject a command."""

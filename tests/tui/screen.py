@@ -10,6 +10,9 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import RecordingControl
 from tui.app import ExplorerApp
+from tui.settings import Settings
+from tui.view_state import ViewMemory
+from tui.widgets.form import Form
 from tui.widgets.run_list import RunList
 from tui.widgets.trajectory_table import TrajectoryTable
 
@@ -26,10 +29,12 @@ async def opened(
     *,
     size: tuple[int, int] = MEDIUM,
     clock: Callable[[], float] = time.monotonic,
+    settings: Settings | None = None,
+    memory: ViewMemory | None = None,
 ) -> AsyncIterator[User]:
     """The app on a database, in a terminal of a size."""
     asked = control or RecordingControl()
-    app = ExplorerApp(database, load_control=lambda: asked, clock=clock)
+    app = ExplorerApp(database, settings=settings, memory=memory, load_control=lambda: asked, clock=clock)
     async with app.run_test(size=size, notifications=True) as user:
         yield user
 
@@ -60,6 +65,10 @@ async def expect_shown(user: User, *parts: str) -> None:
 
 def runs_of(user: User) -> RunList:
     return user.app.query_one("#runs", RunList)
+
+
+def form_of(user: User) -> Form:
+    return user.app.screen.query_one(Form)
 
 
 def table_of(user: User) -> TrajectoryTable:

@@ -192,7 +192,7 @@ async def test_a_crashed_run_says_how_to_go_on(database: Path, recording: Record
     async with opened(database) as user:
         await expect_shown(user, "● running")
         recording.abandon(run)
-        await expect_shown(user, "✗ crashed", "r goes on from the last checkpoint")
+        await expect_shown(user, "! crashed", "r goes on from the last checkpoint")
 
 
 async def test_a_published_run_is_marked(database: Path, recording: Recording) -> None:
@@ -257,10 +257,10 @@ async def test_a_narrow_screen_keeps_what_matters_and_a_wide_one_shows_all(
     run = recording.begin()
     recording.steps(run, published_like_rows(run, 31))
     headings = {
-        SMALL: "step loss sim ✓ prediction, decoded",
-        MEDIUM: "step loss sim ✓ prediction, decoded z, decoded",
-        LARGE: "step loss sim lr ✓ prediction, decoded z, decoded",
-        (200, 50): "step loss sim lr |z| ✓ prediction, decoded z, decoded",
+        SMALL: "step loss sim ✓ prediction ≠ previous",
+        MEDIUM: "step loss sim ✓ prediction ≠ previous z ≠ previous",
+        LARGE: "step loss sim lr ✓ prediction ≠ previous z ≠ previous",
+        (200, 50): "step loss sim lr |z| ✓ prediction ≠ previous z ≠ previous",
     }
     for size, heading in headings.items():
         async with opened(database, size=size) as user:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tui.numbers import duration_text, loss_text, lr_text, norm_text, rate_text, similarity_text
+from tui.numbers import duration_text, gpu_text, loss_text, lr_text, norm_text, rate_text, similarity_text
 from tui.step_rate import StepRate
 
 
@@ -25,6 +25,10 @@ from tui.step_rate import StepRate
         (rate_text(25.4), "25/s"),
         (rate_text(3.21), "3.2/s"),
         (rate_text(0.414), "0.41/s"),
+        (gpu_text(6_012_954_214, 85_899_345_920, 97), "GPU 5.6/80 GiB 97%"),
+        (gpu_text(0, 2**34, 0), "GPU 0.0/16 GiB 0%"),
+        (gpu_text(2**30, 2**34, None), "GPU 1.0/16 GiB"),
+        (gpu_text(None, None, None), None),
         (duration_text(0.84), "0.8 s"),
         (duration_text(42), "42 s"),
         (duration_text(59.7), "1 min 00 s"),
@@ -32,7 +36,7 @@ from tui.step_rate import StepRate
         (duration_text(7800), "2 h 10 min"),
     ],
 )
-def test_a_number_is_written_short(written: str, expected: str) -> None:
+def test_a_number_is_written_short(written: str | None, expected: str | None) -> None:
     assert written == expected
 
 

@@ -115,7 +115,6 @@ def test_hostile_texts(
 def test_form(
     snap_compare: Compare, tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.screens.new_run.count_tokens", lambda bundle, text: len(text.split()))
     monkeypatch.setattr("engine.tokens.count_tokens", lambda bundle, text: len(text.split()))
 
     async def shown(user: Pilot[object]) -> None:

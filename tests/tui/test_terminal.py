@@ -1,38 +1,36 @@
 """The app in a real pseudo-terminal: it leaves cleanly, whoever ends it, and puts the terminal back."""
 
+import base64
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pexpect
 import pyte
 import pytest
 
+from engine.spec import PUBLISHED_INIT, PUBLISHED_TARGET
+from engine.store.records import Status
 from tests.tui.recording import Recording, published_like_rows
+from tui.view_state import ViewMemory, ViewState
 
 _COLUMNS, _LINES = 100, 30
 _DEADLINE_S = 60.0
-
-_OPEN = """
-import sys
-from pathlib import Path
-from tui.app import ExplorerApp
-app = ExplorerApp(Path(sys.argv[1]))
-app.run()
-sys.exit(app.return_code or 0)
-"""
+_STALLED_ROWS, _STEP_S = 1000, 0.01
 
 
 class Terminal:
     """A process on a pseudo-terminal, whose output an emulator draws."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, *flags: str) -> None:
         self.process = pexpect.spawn(
             sys.executable,
-            ["-c", _OPEN, str(database)],
+            ["-m", "tui", "--db", str(database), *flags],
             dimensions=(_LINES, _COLUMNS),
             env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
             timeout=_DEADLINE_S,
@@ -139,3 +137,101 @@ def test_a_screen_at_rest_sends_nothing(database: Path, recording: Recording) ->
         assert time.monotonic() < deadline, "it keeps sending"
     terminal.process.send("q")
     assert terminal.exit_status() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=["SIGHUP", "SIGTERM"])
+def test_after_a_signal_it_opens_on_the_same_run_at_the_same_row(
+    terminal: Terminal, database: Path, recording: Recording, number: signal.Signals
+) -> None:
+    recording.end(1, 30, Status.FINISHED)
+    run = recording.begin(target="The dog was happy.")
+    recording.steps(run, published_like_rows(run, 60))
+    terminal.expect(lambda: "The dog" in terminal.text)  # the newer run; the older one stays selected
+    terminal.process.send("l")  # the list goes away, and the table gets the keys
+    terminal.expect(lambda: "The dog" not in terminal.text)
+    terminal.process.send("\x1b[H" + "\x1b[B" * 3)  # home, three rows down
+    terminal.expect(lambda: re.search(r"^ +0 +3\.6000", terminal.text, re.MULTILINE))
+    terminal.process.kill(number)
+    assert terminal.exit_status() == 0
+    kept = ViewMemory(database).load()
+    assert (kept.run, kept.pane, kept.list_hidden) == (1, "table", True)
+    assert kept.row is not None
+    again = Terminal(database)
+    again.expect(lambda: "step 30 of 100" in again.text and "new ↓" not in again.text)
+    assert "The dog" not in again.text
+    again.process.send("\x1b[B")  # one row down from where it was
+    again.process.send("q")
+    assert again.exit_status() == 0
+    assert ViewMemory(database).load() == replace(kept, row=kept.row + 1)
+
+
+def test_a_second_signal_does_not_change_what_was_kept(terminal: Terminal, database: Path) -> None:
+    terminal.process.kill(signal.SIGTERM)
+    while terminal.process.ptyproc.isalive() and terminal.read():
+        terminal.process.kill(signal.SIGHUP)
+    assert terminal.exit_status() == 0
+    assert ViewMemory(database).load() == ViewState(run=1, chart="LOSS", sort="NEWEST")
+
+
+def test_a_slow_line_is_said_and_the_screen_catches_up(terminal: Terminal, recording: Recording) -> None:
+    for row in published_like_rows(1, _STALLED_ROWS)[31:]:  # nothing is read from the terminal meanwhile
+        recording.steps(1, [row])
+        time.sleep(_STEP_S)
+    terminal.expect(lambda: "link: slow" in terminal.text)
+    terminal.expect(lambda: f"step {_STALLED_ROWS - 1} of" in terminal.text)
+    terminal.expect(lambda: "link: slow" not in terminal.text)
+    terminal.process.send("q")
+    assert terminal.exit_status() == 0
+
+
+def test_a_run_that_ends_rings_and_notifies(terminal: Terminal, recording: Recording) -> None:
+    assert b"\x1b]9;" not in terminal.output
+    recording.end(1, 30, Status.FAILED, "loss: not \x1b]52;c;aGk=\x07 finite")
+    said = "\a\x1b]9;sonar-explore: run today/1 failed: loss: not ␛]52;c;aGk=␇ finite\a".encode()
+    terminal.expect(lambda: said in terminal.output)
+    terminal.process.send("q")
+    assert terminal.exit_status() == 0
+    assert terminal.output.count(b"\x1b]9;") == 1
+
+
+def test_the_bell_can_be_turned_off(
+    database: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SONAR_EXPLORE_BELL", "off")
+    run = recording.begin()
+    recording.steps(run, published_like_rows(run, 31))
+    terminal = Terminal(database)
+    terminal.expect(lambda: "step 30 of 100" in terminal.text)
+    recording.end(run, 30, Status.FAILED, "loss: not finite")
+    terminal.expect(lambda: "failed" in terminal.text)
+    terminal.process.send("q")
+    assert terminal.exit_status() == 0
+    assert b"\x1b]9;" not in terminal.output
+    assert b"\a" not in re.sub(rb"\x1b\][^\a]*\a", b"", terminal.output)  # what ends a code is no bell
+
+
+def test_the_command_line_is_copied_through_the_terminal(terminal: Terminal) -> None:
+    terminal.process.send("\x19")  # ctrl+y
+    line = f"sonar-explore run '--init={PUBLISHED_INIT}' '--target={PUBLISHED_TARGET}'"
+    copied = b"\x1b]52;c;" + base64.b64encode(line.encode()) + b"\a"
+    terminal.expect(lambda: copied in terminal.output)
+
+
+def test_without_mouse_and_signs_and_colours_of_its_own(database: Path, recording: Recording) -> None:
+    run = recording.begin()
+    recording.steps(run, published_like_rows(run, 31))
+    terminal = Terminal(database, "--no-mouse", "--ascii", "--theme", "ansi")
+    terminal.expect(lambda: "step 30 of 100" in terminal.text)
+    terminal.process.send("q")
+    assert terminal.exit_status() == 0
+    shown = terminal.output[: terminal.output.rindex(b"\x1b[?1049l")]
+    assert shown.isascii()
+    assert not re.search(rb"\x1b\[[0-9;]*[34]8;[25];", shown)  # colours beyond the sixteen
+    assert not re.search(rb"\x1b\[\?100[0236]h", shown)  # reports of the mouse
+
+
+def test_a_bad_setting_ends_it_before_the_screen_is_touched(database: Path) -> None:
+    terminal = Terminal(database, "--theme", "pink")
+    assert terminal.exit_status() == 2
+    assert terminal.output.decode().strip().startswith("sonar-explore: --theme: 'pink': should be 'sonar'")
+    assert b"\x1b" not in terminal.output

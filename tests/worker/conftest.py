@@ -12,7 +12,7 @@ import pytest
 from engine.control import request, wait_for_command
 from engine.process import is_alive
 from engine.store.reading import Reader
-from engine.store.records import CommandRecord, WorkerRecord
+from engine.store.records import CommandRecord, Status, WorkerRecord
 
 PATIENCE_S = 120.0
 """Loading the models on a busy machine takes the most of it."""
@@ -39,7 +39,7 @@ class Laboratory:
         with self.reader() as reader:
             return next((worker for worker in reader.workers() if worker.alive), None)
 
-    def ask(self, run: int, kind: str, **arguments: float) -> CommandRecord:
+    def ask(self, run: int, kind: str, **arguments: object) -> CommandRecord:
         """Ask and wait for the answer."""
         command = request(self.database, run, kind, arguments)
         with self.reader() as reader:
@@ -50,6 +50,10 @@ class Laboratory:
     def wait_for_step(self, run: int, step: int) -> None:
         with self.reader() as reader:
             wait_until(lambda: (reader.run(run).last_step or 0) >= step, f"step {step} of run {run}")
+
+    def wait_for_status(self, run: int, status: Status) -> None:
+        with self.reader() as reader:
+            wait_until(lambda: reader.run(run).status is status, f"run {run} to be {status}")
 
     def wait_for_end(self, run: int) -> None:
         with self.reader() as reader:

@@ -1,8 +1,9 @@
 """The main screen: runs on the left, the selected run on the right."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -13,6 +14,7 @@ from textual.widgets import Static
 
 from engine.store.records import RunRecord, Status
 from tui.actions import Place, bindings, unavailable
+from tui.curves import Charted, Curves
 from tui.live import (
     DatabaseMissing,
     DatabaseUnreadable,
@@ -22,17 +24,24 @@ from tui.live import (
     WorkerView,
     WorkerWanted,
 )
+from tui.numbers import gpu_text
 from tui.pending import describe
 from tui.requests import Control, Requests
 from tui.screens.steering import Refused, SteeringScreen
+from tui.screens.view import restore_view, take_view
 from tui.step_rate import StepRate
 from tui.text import safe_text
 from tui.trajectory import Trajectory
+from tui.view_state import ViewState
 from tui.widgets.action_bar import ActionBar
-from tui.widgets.loss_strip import LossStrip
+from tui.widgets.chart_strip import ChartStrip
 from tui.widgets.run_header import HeaderView, RunHeader
 from tui.widgets.run_list import RunList
+from tui.widgets.run_pane import RunPane
 from tui.widgets.trajectory_table import TrajectoryTable
+
+if TYPE_CHECKING:
+    from tui.form_material import FormMaterial
 
 
 class RunQueued(Message):
@@ -44,11 +53,23 @@ class RunQueued(Message):
 
 
 class FormReady(Message):
-    """What the form for a new run needs is imported."""
+    """What the form for a new run needs is imported, and what it can be filled from is read."""
+
+    def __init__(self, material: "FormMaterial") -> None:
+        super().__init__()
+        self.material = material
 
 
 class FormRefused(Refused):
     """The form cannot be opened."""
+
+
+class CommandLineReady(Message):
+    """The command line that makes a run again."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__()
+        self.line = line
 
 
 class ReadyToLeave(Message):
@@ -60,11 +81,15 @@ class ExplorerScreen(SteeringScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.EXPLORER)
 
-    def __init__(self, database: Path, requests: Requests, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Path, requests: Requests, clock: Callable[[], float], view: ViewState
+    ) -> None:
         super().__init__(database, requests)
+        self._last_view = view
         self._watcher = DatabaseWatcher(database, self.post_message, clock=clock)
         self._workers: tuple[WorkerView, ...] = ()
         self._trajectory = Trajectory()
+        self._curves = Curves()
         self._shown_run: int | None = None
         self._rate = StepRate()
         self._is_form_coming = False
@@ -74,16 +99,16 @@ class ExplorerScreen(SteeringScreen):
         """Lay out the panes."""
         yield Static(id="notice", markup=False)
         with Horizontal(id="panes"):
-            yield RunList(id="runs")
+            yield RunPane(id="left")
             with Vertical(id="run"):
                 yield RunHeader(id="header")
-                yield LossStrip(id="strip")
+                yield ChartStrip(id="strip")
                 yield TrajectoryTable(id="table")
         yield ActionBar(id="actions")
 
-    def on_mount(self) -> None:
-        """Start watching the database."""
-        self._list.focus()
+    async def on_mount(self) -> None:
+        """Go to where the user was, and start watching the database."""
+        await restore_view(self, self._last_view)
         self._header.display = False
         self._actions.dim(unavailable(None))
         self.call_after_refresh(self._watcher.start)
@@ -105,6 +130,22 @@ class ExplorerScreen(SteeringScreen):
         shown = {view.record.id: view.record.status in statuses for view in self._list.runs}
         return sorted({*(run for run, goes_on in shown.items() if goes_on), *(self._queued - shown.keys())})
 
+    @property
+    def served_devices(self) -> list[str]:
+        """Devices that have a worker now."""
+        return [worker.device for worker in self._workers if worker.alive]
+
+    @property
+    def view(self) -> ViewState:
+        """Where the user is."""
+        return take_view(self, self._last_view)
+
+    def pace(self, interval_s: float, *, is_held: bool, is_slow: bool) -> None:
+        """Show news this often, or none for now, because of the line to the terminal."""
+        self._watcher.pace(interval_s, is_held=is_held)
+        for bar in self.query(ActionBar):  # none before the first paint
+            bar.say("link: slow" if is_slow else "")
+
     # What is read
 
     @on(RunsRead)
@@ -112,6 +153,7 @@ class ExplorerScreen(SteeringScreen):
         self._workers = message.workers
         self._show_notice(message.notice)
         self._list.show_runs(message.runs)
+        self.app.hear(view.record for view in message.runs)
         if not message.runs:
             self._show_nothing_yet()
         self.show_steering()
@@ -135,6 +177,7 @@ class ExplorerScreen(SteeringScreen):
         if message.is_first:
             is_again = bool(self._trajectory.rows)
             self._trajectory = Trajectory()
+            self._curves = Curves()
             self._rate.restart()
             self._trajectory.extend(message.steps, message.events)
             view = self._list.selected
@@ -142,11 +185,16 @@ class ExplorerScreen(SteeringScreen):
                 self._trajectory, target=view.record.target if view else "", keep_place=is_again
             )
         else:
-            self._table.rows_added(self._trajectory.extend(message.steps, message.events))
-        if message.steps and message.is_complete:
+            self._table.rows_added(
+                self._trajectory.extend(message.steps, message.events, is_before=message.is_before)
+            )
+        self._curves.extend(message.steps)
+        self._curves.mark(message.events)
+        if message.steps and message.is_complete and not message.is_before:
             self._rate.arrived(message.steps[-1].step, message.at_s)
         self._table.show_placeholder("No steps yet")
-        self._show_strip()
+        if message.is_complete:
+            self._show_strip()
         self.show_steering()
 
     @on(RunList.Selected)
@@ -156,6 +204,7 @@ class ExplorerScreen(SteeringScreen):
         if run != self._shown_run:
             self._shown_run = run
             self._trajectory = Trajectory()
+            self._curves = Curves()
             self._rate.restart()
             self._table.show_placeholder(*(() if view else _NOTHING_YET))
             self._table.show_trajectory(self._trajectory)
@@ -169,18 +218,22 @@ class ExplorerScreen(SteeringScreen):
         """Open the form for a new run."""
         if not self._is_form_coming:
             self._is_form_coming = True
-            self._requests.submit(self, _import_form, FormRefused)
+            run = self.selected_run
+            bundle = self.app.settings.bundle
+            prepare = partial(_prepare_form, self._database, run.id if run else None, bundle)
+            self._requests.submit(self, prepare, FormRefused)
 
     @on(FormRefused)
     def _form_refused(self) -> None:
         self._is_form_coming = False
 
     @on(FormReady)
-    def _open_form(self) -> None:
+    def _open_form(self, message: FormReady) -> None:
         from tui.screens.new_run import NewRunScreen
 
         self._is_form_coming = False
-        self.app.push_screen(NewRunScreen(self._database, self._requests), self._select_queued)
+        form = NewRunScreen(self._database, self._requests, message.material)
+        self.app.push_screen(form, self._select_queued)
 
     def action_run_published(self) -> None:
         """Queue the published experiment."""
@@ -213,24 +266,74 @@ class ExplorerScreen(SteeringScreen):
 
     def action_next_pane(self) -> None:
         """Move the focus to the other pane."""
-        if self._table.has_focus and self._list.display:
+        if self._table.has_focus and self._left.display:
             self._list.focus()
         else:
             self._table.focus()
 
     def action_toggle_runs(self) -> None:
         """Hide or show the list, so that a narrow terminal has room for the table."""
-        self._list.display = not self._list.display
-        (self._list if self._list.display else self._table).focus()
+        self._left.display = not self._left.display
+        (self._list if self._left.display else self._table).focus()
+
+    async def action_filter(self) -> None:
+        """Type what the runs in the list must have."""
+        await self._left.open_filter()
+
+    def action_sort(self) -> None:
+        """Put the runs into the next order."""
+        self._list.rearrange(sort=self._list.sort.following)
+
+    def action_next_chart(self) -> None:
+        """Show the strip where it is hidden, else draw the next figure in it."""
+        self._strip.show_next()
+
+    def action_toggle_log(self) -> None:
+        """Change the strip's scale."""
+        self._strip.toggle_log()
+
+    def action_open_chart(self) -> None:
+        """Show the figure of the strip on the whole screen."""
+        if self._selected_or_say():
+            from tui.screens.chart import ChartScreen  # with numpy
+
+            self.app.push_screen(ChartScreen(self._charted, self._strip.chart, is_log=self._strip.is_log))
+
+    def _charted(self) -> Charted:
+        run = self.selected_run
+        title = f"{run.session}/{run.number}" if run else ""
+        return Charted(title, self._trajectory.rows, self._curves.marks)
 
     @on(RunList.Opened)
     def _go_to_table(self) -> None:
         self._table.focus()
 
+    @on(TrajectoryTable.Opened)
+    def _open_row(self, message: TrajectoryTable.Opened) -> None:
+        from tui.screens.row import RowScreen
+
+        if run := self.selected_run:
+            row = RowScreen(self._database, run, self._trajectory, message.step)
+            self.app.push_screen(row, lambda step: None if step is None else self._table.go_to_step(step))
+
     @on(TrajectoryTable.Left)
     def _go_to_list(self) -> None:
-        self._list.display = True
+        self._left.display = True
         self._list.focus()
+
+    def action_cycle_theme(self) -> None:
+        """Change the colours to the next theme."""
+        self.app.cycle_theme()
+
+    def action_copy_command(self) -> None:
+        """Copy the command line that makes the selected run again."""
+        if run := self.selected_run:
+            self._requests.submit(self, partial(_command_of, run.spec), Refused)
+
+    @on(CommandLineReady)
+    def _copy(self, message: CommandLineReady) -> None:
+        self.app.copy_to_clipboard(message.line)
+        self.notify(f"Copied: {safe_text(message.line, limit=_NOTICE_CELLS)}", markup=False)
 
     def action_help(self) -> None:
         """Show all keys."""
@@ -248,7 +351,7 @@ class ExplorerScreen(SteeringScreen):
 
     @on(ReadyToLeave)
     def _leave(self) -> None:
-        self.app.leave_now(self.going_on)
+        self.app.leave_now(self.going_on, self.leaving_workers)
 
     # Parts
 
@@ -264,15 +367,19 @@ class ExplorerScreen(SteeringScreen):
         rejected = self._pending.rejection(run.id)
         reason = f"{describe(rejected.kind, rejected.arguments)}: {rejected.reason}" if rejected else None
         worker = next(
-            (worker.state for worker in self._workers if worker.device == run.device and worker.alive), None
+            (worker for worker in self._workers if worker.device == run.device and worker.alive), None
         )
+        last = self._trajectory.last_step if run.id == self._shown_run else None
         self._header.show(
             HeaderView(
                 run,
                 steps_per_second=self._rate.steps_per_second,
                 pending=tuple(describe(kind, arguments) for kind, arguments in self._pending.of(run.id)),
                 rejection=reason,
-                worker=worker,
+                worker=worker.state if worker else None,
+                gpu=_gpu_text(worker) if worker else None,
+                terms=last.terms if last else {},
+                halt=self._pending.halt(run),
             )
         )
 
@@ -280,7 +387,7 @@ class ExplorerScreen(SteeringScreen):
         view, last = self._list.selected, self._trajectory.last_step
         self._strip.set_class(last is not None, "-filled")
         if view is not None and last is not None:
-            self._strip.show(self._trajectory.curve, (last.step + 1) / (view.record.steps + 1))
+            self._strip.show(self._curves, view.record.steps)
 
     def _show_nothing_yet(self) -> None:
         self._table.show_placeholder(*_NOTHING_YET)
@@ -293,6 +400,10 @@ class ExplorerScreen(SteeringScreen):
         bar.display = bool(shown)
 
     @property
+    def _left(self) -> RunPane:
+        return self.query_one("#left", RunPane)
+
+    @property
     def _list(self) -> RunList:
         return self.query_one("#runs", RunList)
 
@@ -301,8 +412,8 @@ class ExplorerScreen(SteeringScreen):
         return self.query_one("#header", RunHeader)
 
     @property
-    def _strip(self) -> LossStrip:
-        return self.query_one("#strip", LossStrip)
+    def _strip(self) -> ChartStrip:
+        return self.query_one("#strip", ChartStrip)
 
     @property
     def _table(self) -> TrajectoryTable:
@@ -313,6 +424,20 @@ class ExplorerScreen(SteeringScreen):
         return self.query_one("#actions", ActionBar)
 
 
+_NOTICE_CELLS = 160
+
+
+def _gpu_text(worker: WorkerView) -> str | None:
+    return gpu_text(worker.memory_used, worker.memory_total, worker.utilisation)
+
+
+def _command_of(spec: str, _: Control) -> Message:
+    from engine.spec import RunSpec
+    from tui.command_line import command_line
+
+    return CommandLineReady(command_line(RunSpec.model_validate_json(spec)))
+
+
 _NOTHING_YET = (
     "No runs yet",
     "",
@@ -321,11 +446,9 @@ _NOTHING_YET = (
 )
 
 
-def _import_form(_: Control) -> Message:
-    """Import on this thread what is slow to import, and the tokenizer with it."""
-    from engine.spec import RunSpec
-    from engine.tokens import check_lengths
+def _prepare_form(database: Path, selected: int | None, bundle: str, _: Control) -> Message:
+    """Import and read on this thread, which may take its time."""
+    from tui.form_material import read_material
     from tui.screens import new_run  # noqa: F401
 
-    check_lengths(RunSpec())
-    return FormReady()
+    return FormReady(read_material(database, selected, bundle))

@@ -1,6 +1,6 @@
 """All keys, made from the registry of actions."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -9,8 +9,12 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.actions import Place, at, bindings
+from tui.actions import Place, bindings
+from tui.keymap import Keymap
 from tui.widgets.badges import TONE_COLOURS
+
+if TYPE_CHECKING:
+    from tui.app import ExplorerApp
 
 _KEY_CELLS = 9
 
@@ -24,25 +28,27 @@ _ABOUT = (
 class HelpScreen(ModalScreen[None]):
     """One heading for each place, one line for each action."""
 
+    app: "ExplorerApp"
+
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.HELP)
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
         with VerticalScroll(id="help"):
-            yield Static(help_text())
+            yield Static(help_text(self.app.keymap))
 
     def action_close(self) -> None:
         """Close the help."""
         self.dismiss()
 
 
-def help_text() -> Content:
-    """The whole help."""
+def help_text(keymap: Keymap) -> Content:
+    """The whole help, with the keys in force."""
     lines: list[Content] = [Content(_ABOUT)]
     for place in Place:
         lines += [Content(""), Content.styled(str(place), "bold")]
         lines += [
             Content.assemble((action.shown_key.ljust(_KEY_CELLS), TONE_COLOURS["busy"]), action.help)
-            for action in at(place)
+            for action in keymap.at(place)
         ]
     return Content("\n").join(lines)

@@ -1,86 +1,53 @@
-"""The form for a new run: every field of RunSpec, checked as one types; by default the published run."""
+"""The form for a new run: every field of RunSpec, checked as one types; at first as the last run was."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, Select, Static
+from textual.widgets import Static
 
-from engine.bundles import BUNDLES, find_bundle
 from engine.errors import UserError
-from engine.objective import TERMS
-from engine.spec import RunSpec, TextInit, parse_spec
-from engine.tokens import SOURCE_CONTROL_TOKENS, TARGET_CONTROL_TOKENS, check_lengths, count_tokens
 from tui.actions import Place, bindings
+from tui.form_fields import DEFAULTS, EXISTING, FIELDS, NEW, SPEC_KEYS, TODAY, Values
+from tui.form_material import FormMaterial, Source, own_source
+from tui.form_values import Order, blamed, form_errors, order_of
+from tui.presets import Preset, delete_preset, save_preset
 from tui.requests import Control, Requests
+from tui.screens.preset_name import PresetNameScreen
 from tui.text import safe_text
+from tui.token_counts import Length, Measured, measure, to_measure
+from tui.widgets.form import Form
 
-Values = Mapping[str, str]
-"""What stands in the fields, by their keys."""
+if TYPE_CHECKING:
+    from tui.app import ExplorerApp
 
-_DEFAULT = RunSpec()
-_DEFAULT_INIT = _DEFAULT.init if isinstance(_DEFAULT.init, TextInit) else TextInit(text="")
-
-
-@dataclass(frozen=True)
-class FormField:
-    """One field: what stands before it, its default, and what is said beside it while it is right."""
-
-    key: str
-    label: str
-    default: str
-    hint: str = ""
-    choices: tuple[str, ...] = ()
-    """The field is a choice among these; typed otherwise."""
-
-    init_kind: str = ""
-    """The kind of init that the field belongs to; shown only with it."""
-
-    is_sentence: bool = False
-
-
-FIELDS: tuple[FormField, ...] = (
-    FormField("init_kind", "start from", "text", "where z starts", choices=("text", "random", "vector")),
-    FormField("init_text", "text", _DEFAULT_INIT.text, init_kind="text", is_sentence=True),
-    FormField("init_seed", "direction seed", "0", "at the mean norm of embeddings", init_kind="random"),
-    FormField("init_run", "from run", "", "its number as in `sonar-explore list`", init_kind="vector"),
-    FormField("init_step", "at step", "0", "whose z is stored", init_kind="vector"),
-    FormField("target", "target", _DEFAULT.target, is_sentence=True),
-    *(
-        FormField(
-            f"weight_{name}", f"weight of {name}", f"{_DEFAULT.weights.get(name, 0):g}", term.description
-        )
-        for name, term in TERMS.items()
-    ),
-    FormField("lr", "learning rate", f"{_DEFAULT.lr:g}", "of Adam; + and - change it later"),
-    FormField("steps", "steps", str(_DEFAULT.steps), "updates; the table has a row more"),
-    FormField("norm", "norm of z", str(_DEFAULT.norm), "initial, free, or a number"),
-    FormField("decode_every", "decode every", str(_DEFAULT.decode_every), "steps"),
-    FormField("beam", "beam", str(_DEFAULT.beam), "1 is greedy"),
-    FormField("max_decoded_tokens", "decode at most", "", "tokens; empty: 3 times the target"),
-    FormField("bundle", "bundle", _DEFAULT.bundle, choices=tuple(BUNDLES)),
-    FormField("device", "device", _DEFAULT.device, "auto, cpu, cuda or cuda:N"),
-    FormField("dtype", "dtype", _DEFAULT.dtype, "of the models' weights", choices=("float32", "bfloat16")),
-    FormField("seed", "seed", str(_DEFAULT.seed), "of the run's random generators"),
-    FormField("vectors", "keep z", _DEFAULT.vectors, "of which steps", choices=("every", "decoded", "ends")),
-    FormField("session", "session", "", "empty: today's date"),
-    FormField("name", "name", "", "may stay empty"),
-)
+_EDITED = "as typed here"
+"""The source of values that were changed and left for another source's."""
 
 
 class Queued(Message):
-    """The run was saved."""
+    """The runs were saved."""
 
-    def __init__(self, run: int) -> None:
+    def __init__(self, runs: Sequence[int]) -> None:
         super().__init__()
-        self.run = run
+        self.runs = tuple(runs)
+
+
+class PartlyQueued(Message):
+    """Some copies were saved and the rest could not be."""
+
+    def __init__(self, runs: Sequence[int], reason: str) -> None:
+        super().__init__()
+        self.runs = tuple(runs)
+        self.reason = reason
 
 
 class Refused(Message):
@@ -91,201 +58,356 @@ class Refused(Message):
         self.reason = reason
 
 
-class FieldRow(Horizontal):
-    """A field with its label, and a hint that becomes the error while the field is wrong."""
+class TokensCounted(Message):
+    """Lengths of sentences are known."""
 
-    def __init__(self, field: FormField) -> None:
-        super().__init__(classes="field -sentence" if field.is_sentence else "field")
-        self.field = field
-        self._hint = Static(field.hint, markup=False, classes="hint")
+    def __init__(self, lengths: dict[Measured, Length]) -> None:
+        super().__init__()
+        self.lengths = lengths
 
-    def compose(self) -> ComposeResult:
-        """Lay out label, field and hint: beside the field, or under it where the field is a sentence."""
-        yield Label(self.field.label, markup=False, classes="label")
-        if self.field.is_sentence:
-            with Vertical():
-                yield self._input()
-                yield self._hint
-            return
-        if self.field.choices:
-            options = [(choice, choice) for choice in self.field.choices]
-            yield Select(
-                options, value=self.field.default, allow_blank=False, compact=True, id=self.field.key
-            )
-        else:
-            yield self._input()
-        yield self._hint
 
-    def show(self, error: str | None, hint: str) -> None:
-        """Show the error, or the hint where there is none."""
-        self.set_class(error is not None, "-invalid")
-        shown = safe_text(hint if error is None else error)
-        if shown != str(self._hint.content):
-            self._hint.update(shown)
+class PresetSaved(Message):
+    """A preset is in the user's file."""
 
-    def _input(self) -> Input:
-        return Input(self.field.default, compact=True, id=self.field.key, select_on_focus=False)
+    def __init__(self, name: str, preset: Preset) -> None:
+        super().__init__()
+        self.name = name
+        self.preset = preset
+
+
+class PresetDeleted(Message):
+    """A preset is in the user's file no more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class PresetRefused(Message):
+    """The user's file of presets is as it was."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
 
 
 class NewRunScreen(ModalScreen[int | None]):
-    """Returns the id of the queued run, or None when the form was closed."""
+    """Returns the id of the first queued run, or None when the form was closed."""
+
+    app: "ExplorerApp"
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.FORM)
+    AUTO_FOCUS = None
 
-    def __init__(self, database: Path, requests: Requests) -> None:
+    def __init__(self, database: Path, requests: Requests, material: FormMaterial) -> None:
         super().__init__()
         self._database = database
         self._requests = requests
+        self._sources = list(material.sources)
+        self._sessions = material.sessions
+        self._notice = material.notice
+        self._source = self._sources[0]
+        self._lengths: dict[Measured, Length] = {}
+        self._is_counting = False
         self._is_sending = False
+        self._said, self._is_refused = "", False
+        self._deletes: str | None = None
+        """The preset that the next press of the key deletes."""
+
+        self._queued: tuple[int, ...] = ()
+        """Copies that are saved, while the rest could not be."""
 
     def compose(self) -> ComposeResult:
         """Lay out the fields."""
         with Vertical(id="form") as form:
             form.border_title = "New run"
-            form.border_subtitle = "enter or ctrl+s starts it, esc closes"
-            with VerticalScroll(id="fields", can_focus=False):
-                for field in FIELDS:
-                    yield FieldRow(field)
+            named = (f"{key} {label}" for name, (key, label) in self._keys.items() if name in _NAMED)
+            form.border_subtitle = Content("  ".join(named))
+            session_kinds = (TODAY, EXISTING, NEW) if self._sessions else (TODAY, NEW)
+            choices = {
+                "source": self._source_labels,
+                "session_kind": session_kinds,
+                "session_existing": self._sessions or ("",),
+            }
+            values = {**DEFAULTS, **self._source.values, "source": self._source.label}
+            yield Form({**values, "session_existing": choices["session_existing"][0]}, choices, id="fields")
             yield Static(id="outcome", markup=False)
 
     def on_mount(self) -> None:
         """Begin in the first sentence."""
-        self.query_one("#init_text", Input).focus()
+        self._form.go_to("init_text" if self._form.values["init_kind"] == "text" else "target")
+        self._check()
+        self._say(self._notice, is_refused=True)
+
+    # What stands in the fields
+
+    @on(Form.Changed)
+    def _changed(self, message: Form.Changed) -> None:
+        self._deletes = None
+        self._say("")
+        if message.key == "source":
+            label = self._form.values["source"]
+            self._take(next(source for source in self._sources if source.label == label))
         self._check()
 
-    @on(Input.Changed)
-    @on(Select.Changed)
-    def _check(self) -> None:
-        """Say beside each field what is wrong with it."""
-        values = self._values()
-        errors = form_errors(values)
-        for row in self.query(FieldRow):
-            row.display = row.field.init_kind in ("", values["init_kind"])
-            row.show(errors.get(row.field.key), _length_hint(row.field, values) or row.field.hint)
-        self._say("")
+    @on(Form.Moved)
+    def _moved(self) -> None:
+        self._say_note()
 
-    @on(Input.Submitted)
-    def _submit(self) -> None:
-        self.action_start()
+    def action_next_field(self) -> None:
+        """Go to the field below, or round to the first."""
+        self._form.go_by(1)
+
+    def action_previous_field(self) -> None:
+        """Go to the field above, or round to the last."""
+        self._form.go_by(-1)
+
+    def _check(self) -> None:
+        """Say beside each field what is wrong with it, and count tokens that are not counted yet."""
+        values = self._form.values
+        hints = self._hints(values)
+        self._form.show_notes(self._errors(values), hints)
+        self._say_note()
+        self._count_tokens()
+
+    def _errors(self, values: Values) -> dict[str, str]:
+        errors = form_errors(values)
+        for sentence in to_measure(values):
+            length = self._lengths.get(sentence)
+            if length is not None and length.is_too_long:
+                errors.setdefault(sentence.key, str(length))
+        return errors
+
+    def _hints(self, values: Values) -> dict[str, str]:
+        hints = {
+            sentence.key: str(self._lengths[sentence]) if sentence in self._lengths else "…"
+            for sentence in to_measure(values)
+        }
+        is_edited = self._is_edited(values)
+        hints["source"] = "changed since" if is_edited else f"{self._keys['next_source'][0]}: the next"
+        if values["copies"].strip() not in ("1", ""):
+            seed = "direction seed" if values["init_kind"] == "random" else "seed"
+            first = values["init_seed" if values["init_kind"] == "random" else "seed"].strip()
+            hints["copies"] = f"{seed}s from {first} on"
+        return hints
+
+    def _count_tokens(self) -> None:
+        wanted = [sentence for sentence in to_measure(self._form.values) if sentence not in self._lengths]
+        if wanted and not self._is_counting:
+            self._is_counting = True
+            self.run_worker(partial(self._count, wanted), thread=True, group="tokens")
+
+    def _count(self, sentences: Sequence[Measured]) -> None:
+        self.post_message(TokensCounted({sentence: measure(sentence) for sentence in sentences}))
+
+    @on(TokensCounted)
+    def _show_counts(self, message: TokensCounted) -> None:
+        self._is_counting = False
+        self._lengths = message.lengths | {
+            sentence: self._lengths[sentence]
+            for sentence in to_measure(self._form.values)
+            if sentence in self._lengths
+        }
+        self._check()
+
+    # Where the values are from
+
+    @property
+    def _source_labels(self) -> tuple[str, ...]:
+        return tuple(source.label for source in self._sources)
+
+    def _is_edited(self, values: Values) -> bool:
+        return any(values[key] != self._source.values[key] for key in SPEC_KEYS)
+
+    def action_next_source(self) -> None:
+        """Fill the form from the next source."""
+        place = self._source_labels.index(self._source.label)
+        self._take(self._sources[(place + 1) % len(self._sources)])
+        self._deletes = None
+        self._say("")
+        self._check()
+
+    def _take(self, source: Source) -> None:
+        """Fill the form from a source; what was typed becomes one itself, so that it can be had back."""
+        values = self._form.values
+        if self._is_edited(values):
+            typed = Source(_EDITED, {key: values[key] for key in SPEC_KEYS})
+            self._sources = [*(other for other in self._sources if other.label != _EDITED), typed]
+            source = typed if source.label == _EDITED else source
+        self._show_source(source)
+        self._form.set_values({**source.values, "source": source.label})
+
+    def _show_source(self, source: Source) -> None:
+        self._source = source
+        self._form.set_choices("source", self._source_labels)
+        self._form.set_values({"source": source.label})
+
+    def action_save_preset(self) -> None:
+        """Ask for a name and keep the values under it."""
+        order = self._order_or_say()
+        if order is None:
+            return
+        own = [source.own_preset for source in self._sources if source.own_preset is not None]
+        preset = Preset(order.specs[0], order.break_points)
+        self.app.push_screen(
+            PresetNameScreen(self._source.own_preset or "", own),
+            lambda name: None if name is None else self._save_preset(name, preset),
+        )
+
+    def _save_preset(self, name: str, preset: Preset) -> None:
+        def save(_: Control) -> Message:
+            save_preset(name, preset)
+            return PresetSaved(name, preset)
+
+        self._requests.submit(self, save, PresetRefused)
+
+    @on(PresetSaved)
+    def _preset_saved(self, message: PresetSaved) -> None:
+        saved = own_source(message.name, message.preset)
+        labels = self._source_labels
+        if saved.label in labels:
+            self._sources[labels.index(saved.label)] = saved
+        else:
+            self._sources.append(saved)
+        self._show_source(saved)
+        self._check()
+        self._say(f"saved as the preset {message.name}")
+
+    def action_delete_preset(self) -> None:
+        """Delete the preset that fills the form, when the key is pressed a second time."""
+        name = self._source.own_preset
+        next_source, again = (self._keys[action][0] for action in ("next_source", "delete_preset"))
+        if name is None:
+            self._say(
+                f"Only a preset of your own can be deleted; {next_source} goes to the next",
+                is_refused=True,
+            )
+        elif self._deletes != name:
+            self._deletes = name
+            self._say(f"{again} again deletes the preset {name}")
+        else:
+
+            def delete(_: Control) -> Message:
+                delete_preset(name)
+                return PresetDeleted(name)
+
+            self._deletes = None
+            self._requests.submit(self, delete, PresetRefused)
+
+    @on(PresetDeleted)
+    def _preset_deleted(self, message: PresetDeleted) -> None:
+        gone = next((source for source in self._sources if source.own_preset == message.name), None)
+        if gone is not None:
+            # Its values stay in the fields, as if they had been typed.
+            typed = Source(_EDITED, gone.values)
+            self._sources = [
+                source for source in self._sources if source is not gone and source.label != _EDITED
+            ]
+            self._sources.append(typed)
+            if self._source is gone:
+                self._show_source(typed)
+            self._form.set_choices("source", self._source_labels)
+        self._check()
+        self._say(f"deleted the preset {message.name}")
+
+    @on(PresetRefused)
+    def _preset_refused(self, message: PresetRefused) -> None:
+        self._say(message.reason, is_refused=True)
+
+    # Starting
 
     def action_start(self) -> None:
         """Queue the run, or go to the first field that is wrong."""
         if self._is_sending:
             return
-        values = self._values()
-        if errors := form_errors(values):
-            key = next(field.key for field in FIELDS if field.key in errors)
-            self.query_one(f"#{key}").focus()
-            self._say(f"{len(errors)} field{'s' if len(errors) > 1 else ''} to mend first", is_refused=True)
+        order = self._order_or_say()
+        if order is None:
             return
-        spec = spec_of(values)
-        session, name = values["session"].strip() or None, values["name"].strip() or None
-
-        def queue(control: Control) -> Message:
-            return Queued(control.queue_run(self._database, spec, session=session, name=name))
-
         self._is_sending = True
         self._say("starting …")
-        self._requests.submit(self, queue, Refused)
+        self._requests.submit(self, partial(_queue, self._database, order), Refused)
 
     def action_cancel(self) -> None:
         """Close the form; nothing is started."""
         if not self._is_sending:
-            self.dismiss(None)
+            self.dismiss(self._queued[0] if self._queued else None)
 
     @on(Queued)
     def _close(self, message: Queued) -> None:
-        self.dismiss(message.run)
+        self.dismiss((self._queued + message.runs)[0])
+
+    @on(PartlyQueued)
+    def _ask_for_the_rest(self, message: PartlyQueued) -> None:
+        """Say what is saved, and leave the rest in the form, so that enter tries it again."""
+        self._is_sending = False
+        values, done = self._form.values, len(message.runs)
+        self._queued += message.runs
+        key = "init_seed" if values["init_kind"] == "random" else "seed"
+        rest = int(values["copies"]) - done
+        self._form.set_values({"copies": str(rest), key: str(int(values[key]) + done)})
+        self._check()
+        self._say(f"{done} saved, {rest} not: {message.reason}", is_refused=True)
 
     @on(Refused)
     def _show_reason(self, message: Refused) -> None:
         self._is_sending = False
+        key, _ = blamed(message.reason, ("", *FIELDS))
+        if key:
+            self._form.go_to(key)
         self._say(message.reason, is_refused=True)
 
-    def _values(self) -> dict[str, str]:
-        values = {}
-        for field in FIELDS:
-            widget = self.query_one(f"#{field.key}")
-            values[field.key] = str(widget.value) if isinstance(widget, (Input, Select)) else field.default
-        return values
+    def _order_or_say(self) -> Order | None:
+        """What the form asks for; None, with the first wrong field as the current one, where it cannot be."""
+        values = self._form.values
+        errors = self._errors(values)
+        if not errors:
+            return order_of(values)
+        self._check()
+        self._form.go_to(next(key for key in FIELDS if key in errors))
+        self._say(f"{len(errors)} field{'s' if len(errors) > 1 else ''} to mend first", is_refused=True)
+        return None
+
+    # Parts
+
+    @property
+    def _keys(self) -> dict[str, tuple[str, str]]:
+        """Key and label of each action of the form."""
+        return {action.name: (action.shown_key, action.label) for action in self.app.keymap.at(Place.FORM)}
 
     def _say(self, text: str, *, is_refused: bool = False) -> None:
+        self._said = text
+        self._is_refused = is_refused
+        self._say_note()
+
+    def _say_note(self) -> None:
+        """Under the fields: what happened, or in full what there is no room for beside the current one."""
         outcome = self.query_one("#outcome", Static)
-        outcome.set_class(is_refused, "-refused")
-        if safe_text(text) != str(outcome.content):
-            outcome.update(safe_text(text))
-        outcome.display = bool(text)
+        outcome.set_class(self._is_refused, "-refused")
+        shown = safe_text(self._said or self._form.note_in_full())
+        if shown != str(outcome.content):
+            outcome.update(shown)
+
+    @property
+    def _form(self) -> Form:
+        return self.query_one(Form)
 
 
-def spec_of(values: Values) -> RunSpec:
-    """The spec that a filled form describes.
-
-    Raises:
-        UserError: a field is wrong.
-    """
-    fields: dict[str, object] = {}
-    for _, part in _parts(values):
-        fields |= part
-    return parse_spec(**fields)
+_NAMED = ("start", "next_source", "save_preset", "cancel")
+"""Actions that the lower border names."""
 
 
-def form_errors(values: Values) -> dict[str, str]:
-    """What is wrong, by the key of the field to say it beside; empty when nothing is."""
-    errors: dict[str, str] = {}
-    for keys, part in _parts(values):
+def _queue(database: Path, order: Order, control: Control) -> Message:
+    """Queue every copy; the first is refused before any is saved."""
+    runs: list[int] = []
+    for spec, name in zip(order.specs, order.names, strict=True):
         try:
-            spec = parse_spec(**part)
-            if keys in (("target",), ("init_text",)):
-                check_lengths(spec.model_copy(update={"bundle": values["bundle"]}))
+            runs.append(
+                control.queue_run(
+                    database, spec, session=order.session, name=name, break_points=order.break_points
+                )
+            )
         except UserError as error:
-            # A message names its field first; the form says it beside that field instead.
-            place, _, reason = str(error).partition(": ")
-            errors[_blamed(keys, place, reason)] = reason
-    return errors
-
-
-def _parts(values: Values) -> list[tuple[tuple[str, ...], dict[str, object]]]:
-    """Each field of RunSpec as the form gives it, with the keys of the form's fields that make it."""
-    kind = values["init_kind"]
-    init_keys = tuple(field.key for field in FIELDS if field.init_kind == kind)
-    weight_keys = tuple(f"weight_{name}" for name in TERMS)
-    init = {"kind": kind} | {key.removeprefix("init_"): values[key] for key in init_keys}
-    plain = ("target", "lr", "steps", "decode_every", "beam", "bundle", "device", "dtype", "seed", "vectors")
-    parts: list[tuple[tuple[str, ...], dict[str, object]]] = [
-        (init_keys, {"init": init}),
-        (weight_keys, {"weights": _weights(values)}),
-        (("norm",), {"norm": _number_or_rule(values["norm"].strip())}),
-        (("max_decoded_tokens",), {"max_decoded_tokens": values["max_decoded_tokens"].strip() or None}),
-    ]
-    parts.extend(((key,), {key: values[key]}) for key in plain)
-    return parts
-
-
-def _blamed(keys: Sequence[str], place: str, reason: str) -> str:
-    """The field that a message is about: `init.step`, or `weights` with a reason that begins `ce=-1`."""
-    names = {place.rpartition(".")[2], reason.partition("=")[0]}
-    return next((key for key in keys if key.rpartition("_")[2] in names), keys[0])
-
-
-def _weights(values: Values) -> dict[str, str]:
-    """The weights that are not 0: a spec names no term that it does not use."""
-    weights = {name: values[f"weight_{name}"] for name in TERMS}
-    used = {name: weight for name, weight in weights.items() if _number_or_rule(weight) not in (0.0, "")}
-    return used or weights
-
-
-def _number_or_rule(norm: str) -> object:
-    try:
-        return float(norm)
-    except ValueError:
-        return norm
-
-
-def _length_hint(field: FormField, values: Values) -> str:
-    """How long a sentence is for the bundle that is chosen."""
-    if not field.is_sentence:
-        return ""
-    bundle = find_bundle(values["bundle"])
-    count = count_tokens(bundle, values[field.key])
-    control_tokens = TARGET_CONTROL_TOKENS if field.key == "target" else SOURCE_CONTROL_TOKENS
-    return "" if count is None else f"{count} of at most {bundle.max_tokens - control_tokens} tokens"
+            if not runs:
+                raise
+            return PartlyQueued(runs, str(error))
+    return Queued(runs)

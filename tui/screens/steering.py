@@ -1,6 +1,6 @@
 """What a screen can ask of the worker about the selected run, and what became of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,14 @@ from textual.message import Message
 from textual.screen import Screen
 
 from engine.store.records import RunRecord, Status
-from tui.actions import unavailable
+from tui.actions import unavailable, why_unavailable
 from tui.pending import Asked, Pending, by_a_quarter
 from tui.requests import Control, Requests
 from tui.text import safe_text
 
 if TYPE_CHECKING:
     from tui.app import ExplorerApp
+    from tui.screens.dialog import Dialog, Wanted
 
 _ERROR_SHOWN_S = 8.0
 
@@ -46,6 +47,14 @@ class Refused(Message):
         self.reason = reason
 
 
+class WorkersAsked(Message):
+    """The workers of these devices were asked to leave."""
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        super().__init__()
+        self.devices = devices
+
+
 class SteeringScreen(Screen[None]):
     """A screen with a selected run that its keys steer."""
 
@@ -56,10 +65,24 @@ class SteeringScreen(Screen[None]):
         self._database = database
         self._requests = requests
         self._pending = Pending()
+        self._steps = 10
+        self._added_steps = 100
+        self.leaving_workers: Sequence[str] = ()
+        """Devices whose workers were asked to leave with the screen."""
 
     @property
     def selected_run(self) -> RunRecord | None:
         """The run that the keys are about."""
+        raise NotImplementedError
+
+    @property
+    def going_on(self) -> list[int]:
+        """Ids of the runs that a worker has or will take up."""
+        raise NotImplementedError
+
+    @property
+    def served_devices(self) -> list[str]:
+        """Devices that have a worker now."""
         raise NotImplementedError
 
     def show_steering(self) -> None:
@@ -100,6 +123,123 @@ class SteeringScreen(Screen[None]):
         """Let a paused or ended run go on."""
         if run := self._selected_or_say():
             self._ask(run, "resume")
+
+    def action_step(self) -> None:
+        """Let the selected run make one step."""
+        if run := self._available("step"):
+            self._ask(run, "resume", {"steps": 1})
+
+    def action_run_more(self) -> None:
+        """Ask how many steps it is to make before it pauses."""
+        if run := self._available("run_more"):
+            from tui.screens.steps_dialogs import MoreStepsDialog
+
+            self._open(run, MoreStepsDialog(run, self._requests, self._steps))
+
+    def action_run_to(self) -> None:
+        """Ask up to which step it is to go on before it pauses."""
+        if run := self._available("run_to"):
+            from tui.screens.steps_dialogs import UntilStepDialog
+
+            self._open(run, UntilStepDialog(run, self._requests))
+
+    def action_extend(self) -> None:
+        """Ask how many steps are to be added."""
+        if run := self._available("extend"):
+            from tui.screens.steps_dialogs import ExtendDialog
+
+            self._open(run, ExtendDialog(run, self._requests, self._added_steps))
+
+    def action_set_lr(self) -> None:
+        """Ask for a learning rate."""
+        if run := self._available("set_lr"):
+            from tui.screens.lr_dialog import LrDialog
+
+            proposed = self._pending.lr(run.id, run.lr)
+            self._open(run, LrDialog(run, self._requests, self._database, proposed))
+
+    def action_set_weights(self) -> None:
+        """Ask for weights of the loss terms."""
+        if run := self._available("set_weights"):
+            from tui.screens.weights_dialog import WeightsDialog
+
+            proposed = self._pending.weights(run.id, run.weights)
+            self._open(run, WeightsDialog(run, self._requests, proposed))
+
+    def action_break_points(self) -> None:
+        """Ask for a break-point, or for one to be removed."""
+        if run := self._available("break_points"):
+            from tui.screens.break_points_dialog import BreakPointsDialog
+
+            self._open(run, BreakPointsDialog(run, self._requests))
+
+    def action_log(self) -> None:
+        """Show what happened to the selected run."""
+        if run := self._selected_or_say():
+            from tui.screens.log import LogScreen
+
+            self.app.push_screen(
+                LogScreen(self._database, run),
+                lambda goes_on: self._ask(run, "resume") if goes_on else None,
+            )
+
+    def action_leave_and_stop(self) -> None:
+        """Leave and have the workers leave too; asks first when a run goes on."""
+        going_on, devices = self.going_on, self.served_devices
+        if not (going_on and devices):
+            self._stop_workers(devices)
+            return
+        from tui.screens.question import QuestionScreen
+
+        runs = ("Run" if len(going_on) == 1 else "Runs") + " " + ", ".join(map(str, going_on))
+        pauses = "pauses where it is" if len(going_on) == 1 else "pause where they are"
+        question = f"Leave and stop the worker? {runs} {pauses}; r goes on later."
+        self.app.push_screen(
+            QuestionScreen(question), lambda is_sure: self._stop_workers(devices) if is_sure else None
+        )
+
+    def _stop_workers(self, devices: Sequence[str]) -> None:
+        def stop(control: Control) -> Message:
+            return WorkersAsked(
+                [
+                    device
+                    for device in devices
+                    if control.request_worker_stop(self._database, device) is not None
+                ]
+            )
+
+        self._requests.submit(self, stop, Refused)
+
+    @on(WorkersAsked)
+    async def _leave_with_workers(self, message: WorkersAsked) -> None:
+        self.leaving_workers = message.devices
+        await self.app.action_leave()
+
+    def _available(self, action: str) -> RunRecord | None:
+        """The selected run, unless it rules the action out, which is said then."""
+        run = self._selected_or_say()
+        if run is not None and action in unavailable(run):
+            self._say(why_unavailable(run))
+            return None
+        return run
+
+    def _open(self, run: RunRecord, dialog: "Dialog") -> None:
+        """Open a dialog, and ask for what it returns."""
+
+        def ask(wanted: "Wanted | None") -> None:
+            if wanted is not None:
+                self._remember(wanted)
+                self._ask(run, wanted.kind, wanted.arguments)
+
+        self.app.push_screen(dialog, ask)
+
+    def _remember(self, wanted: "Wanted") -> None:
+        """Propose the same number the next time."""
+        if "steps" in wanted.arguments:
+            if wanted.kind == "extend":
+                self._added_steps = wanted.arguments["steps"]
+            else:
+                self._steps = wanted.arguments["steps"]
 
     def _set_lr(self, *, up: bool) -> None:
         if run := self._selected_or_say():

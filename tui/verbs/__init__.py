@@ -8,13 +8,16 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from engine import __version__
+from engine.errors import UserError
 from tui import cli
 from tui.exit_codes import ExitCode
-from tui.verbs.arguments import DatabaseOption, chosen_database
+from tui.settings import THEME_NAMES
+from tui.verbs.arguments import DatabaseOption
+from tui.verbs.config import config
 from tui.verbs.machine import doctor, worker
 from tui.verbs.reading import export, list_runs, show
 from tui.verbs.run import run
-from tui.verbs.steering import pause, resume, set_lr, stop
+from tui.verbs.steering import break_, extend, pause, resume, set_, step, stop
 
 EPILOG = (
     "Exit codes: 0 done; 1 the run failed; 2 bad arguments or data, with one line on stderr; "
@@ -41,6 +44,16 @@ def _print_version(wanted: bool) -> None:
 def no_verb(
     context: typer.Context,
     db: DatabaseOption = None,
+    theme: Annotated[
+        str | None,
+        typer.Option(
+            "--theme", metavar="|".join(THEME_NAMES), show_default=False, help="Colours of the screen."
+        ),
+    ] = None,
+    ascii_only: Annotated[
+        bool, typer.Option("--ascii", help="Draw the screen without braille and box drawing.")
+    ] = False,
+    no_mouse: Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -51,8 +64,15 @@ def no_verb(
     is printed.
     """
     context.obj = db
+    screen = {"theme": theme, "ascii": ascii_only or None, "mouse": False if no_mouse else None}
     if context.invoked_subcommand is None:
-        raise typer.Exit(cli.open_or_run_published(chosen_database(context, db)))
+        raise typer.Exit(cli.open_or_run_published({"database": db, **screen}))
+    for flag in (
+        "--no-mouse" if name == "mouse" else f"--{name}"
+        for name, value in screen.items()
+        if value is not None
+    ):
+        raise UserError(f"{flag}: is for the screen, and {context.invoked_subcommand} opens none")
 
 
 app.command("run")(run)
@@ -62,8 +82,12 @@ app.command("export")(export)
 app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("stop")(stop)
-app.command("set")(set_lr)
+app.command("step")(step)
+app.command("set")(set_)
+app.command("extend")(extend)
+app.command("break")(break_)
 app.add_typer(worker, name="worker")
+app.command("config")(config)
 app.command("doctor")(doctor)
 
 

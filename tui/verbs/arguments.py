@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from engine.errors import UserError
-from engine.store.location import ENVIRONMENT_VARIABLE, database_path
+from engine.store.location import ENVIRONMENT_VARIABLE
+from tui import settings
 
 DatabaseOption = Annotated[
     str | None,
@@ -14,7 +15,7 @@ DatabaseOption = Annotated[
         "--db",
         metavar="PATH",
         show_default=False,
-        help=f"Database; else the one that {ENVIRONMENT_VARIABLE} names, else ./sessions.db.",
+        help=f"Database; else the one that {ENVIRONMENT_VARIABLE} or config.toml names, else ./sessions.db.",
     ),
 ]
 
@@ -23,9 +24,10 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", show_default=False, h
 
 
 def chosen_database(context: typer.Context, option: str | None) -> Path:
-    """The database named after the verb, else before it, else by the environment, else the default."""
-    named = option or context.obj
-    return database_path(Path(named) if named else None)
+    """The database named after the verb, else before it, else as the user has set, else the default."""
+    effective = settings.load({"database": option or context.obj})
+    settings.hand_on(effective)
+    return effective.settings.database_path
 
 
 def run_number(text: str) -> int:
@@ -37,3 +39,8 @@ def run_number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**63):
         raise UserError(f"run: {text!r}: should be the number of a run, as `sonar-explore list` shows it")
     return int(text)
+
+
+def chosen_bundle(option: str | None) -> str:
+    """The bundle named by an option, else the one that the user has set."""
+    return option or settings.load().settings.bundle

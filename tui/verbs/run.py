@@ -1,6 +1,7 @@
 """`run`: queue a run and follow it."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from engine.errors import UserError
 from engine.objective import TERMS
 from tui.forms import Form
-from tui.verbs.arguments import DatabaseOption, chosen_database
+from tui.verbs.arguments import DatabaseOption, chosen_bundle, chosen_database
 
 if TYPE_CHECKING:
     from engine.spec import RunSpec
@@ -86,6 +87,16 @@ def run(
             help="Longest decoded text (three times the target's tokens).",
         ),
     ] = None,
+    break_points: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--break",
+            metavar="CONDITION",
+            rich_help_panel=_HOW,
+            help="Pause when this comes true: changed, match, not-finite, or a bound as in 'loss<0.2'; "
+            "may be given several times.",
+        ),
+    ] = None,
     seed: Annotated[
         str | None,
         typer.Option(metavar="NUMBER", rich_help_panel=_HOW, help="Seed of the random generators (0)."),
@@ -147,13 +158,13 @@ def run(
         "beam": _number(beam),
         "max_decoded_tokens": _number(max_decoded_tokens),
         "seed": _number(seed),
-        "bundle": bundle,
+        "bundle": chosen_bundle(bundle),
         "device": device,
         "dtype": dtype,
         "vectors": vectors,
     }
     database = chosen_database(context, db)
-    run_id = _queue(database, _parse(fields), session, name)
+    run_id = _queue(database, _parse(fields), session, name, break_points or ())
     if detach:
         typer.echo(run_id)
         return
@@ -168,10 +179,12 @@ def _parse(fields: dict[str, object]) -> "RunSpec":
     return parse_spec(**{field: value for field, value in fields.items() if value is not None})
 
 
-def _queue(database: Path, spec: "RunSpec", session: str | None, name: str | None) -> int:
+def _queue(
+    database: Path, spec: "RunSpec", session: str | None, name: str | None, break_points: Sequence[str]
+) -> int:
     from engine.control import queue_run
 
-    run_id = queue_run(database, spec, session=session, name=name)
+    run_id = queue_run(database, spec, session=session, name=name, break_points=break_points)
     print(f"run {run_id}: queued in {database}", file=sys.stderr)
     return run_id
 

@@ -1,4 +1,4 @@
-"""`pause`, `resume`, `stop`, `set`: commands to a run, acknowledged by its worker."""
+"""The verbs that steer a run: commands that its worker acknowledges."""
 
 import time
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from engine.store.reading import Reader
 from engine.store.records import CommandRecord
 from tui.exit_codes import ExitCode
 from tui.tables import event_line
+from tui.text import safe_text
 from tui.verbs.arguments import DatabaseOption, RunArgument, chosen_database, run_number
 
 NoWaitOption = Annotated[
@@ -22,8 +23,16 @@ _PATIENCE_S = 120.0
 """A worker answers between two steps, but not while it loads models."""
 _WORKER_CHECK_S = 2.0
 
-_EVENT_KINDS = {"pause": "paused", "resume": "resumed", "stop": "stopped", "set": "lr"}
-"""The event by which a command shows in the run's history."""
+_EVENT_KINDS = {
+    "pause": ("paused",),
+    "resume": ("resumed",),
+    "stop": ("stopped",),
+    "set": ("weight", "lr"),
+    "extend": ("extended",),
+    "break": ("break-point",),
+    "unbreak": ("break-point",),
+}
+"""The events by which a command shows in the run's history."""
 
 
 def pause(
@@ -34,10 +43,32 @@ def pause(
 
 
 def resume(
-    context: typer.Context, run: RunArgument, no_wait: NoWaitOption = False, db: DatabaseOption = None
+    context: typer.Context,
+    run: RunArgument,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="STEP", help="Pause again right after this step.")
+    ] = None,
+    no_wait: NoWaitOption = False,
+    db: DatabaseOption = None,
 ) -> None:
-    """Go on with a run that is paused, or was stopped, has failed or crashed, from its last checkpoint."""
-    _ask(chosen_database(context, db), run_number(run), "resume", {}, no_wait)
+    """Go on with a run that is paused, or was stopped, has failed or crashed, from its last checkpoint.
+
+    With --until, a run that is going on is told where to pause.
+    """
+    arguments = {} if until is None else {"until": _whole_number("until", until)}
+    _ask(chosen_database(context, db), run_number(run), "resume", arguments, no_wait)
+
+
+def step(
+    context: typer.Context,
+    run: RunArgument,
+    count: Annotated[str, typer.Argument(metavar="N", help="Number of steps.", show_default=False)] = "1",
+    no_wait: NoWaitOption = False,
+    db: DatabaseOption = None,
+) -> None:
+    """Make one more step, or N, and pause."""
+    arguments = {"steps": _whole_number("steps", count)}
+    _ask(chosen_database(context, db), run_number(run), "resume", arguments, no_wait)
 
 
 def stop(
@@ -47,27 +78,89 @@ def stop(
     _ask(chosen_database(context, db), run_number(run), "stop", {}, no_wait)
 
 
-def set_lr(
+def set_(
     context: typer.Context,
     run: RunArgument,
-    setting: Annotated[
-        str, typer.Argument(metavar="lr=NUMBER", show_default=False, help="The new learning rate.")
+    settings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="lr=NUMBER|weight.TERM=NUMBER...",
+            show_default=False,
+            help="The new learning rate, the new weight of a loss term; 0 switches a term off.",
+        ),
     ],
     no_wait: NoWaitOption = False,
     db: DatabaseOption = None,
 ) -> None:
-    """Change the learning rate of a run that goes on."""
-    _ask(chosen_database(context, db), run_number(run), "set", _parse_setting(setting), no_wait)
+    """Change the learning rate and the weights of a run that goes on: all that is given, or nothing."""
+    _ask(chosen_database(context, db), run_number(run), "set", _parse_settings(settings), no_wait)
 
 
-def _parse_setting(setting: str) -> dict[str, float]:
-    field, equals, number = setting.partition("=")
-    if not equals:
-        raise UserError(f"set: {setting!r}: should be lr=NUMBER")
+def extend(
+    context: typer.Context,
+    run: RunArgument,
+    steps: Annotated[
+        str, typer.Argument(metavar="N", show_default=False, help="How many more updates to make.")
+    ],
+    no_wait: NoWaitOption = False,
+    db: DatabaseOption = None,
+) -> None:
+    """Make a run longer; one that has ended goes on from its last checkpoint."""
+    arguments = {"steps": _whole_number("steps", steps)}
+    _ask(chosen_database(context, db), run_number(run), "extend", arguments, no_wait)
+
+
+def break_(
+    context: typer.Context,
+    run: RunArgument,
+    condition: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CONDITION",
+            show_default=False,
+            help="changed, match, not-finite, or a bound as in 'loss<0.2'; without it, those set are listed.",
+        ),
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove this break-point.")] = False,
+    no_wait: NoWaitOption = False,
+    db: DatabaseOption = None,
+) -> None:
+    """Pause a run right after the step in which a condition comes true."""
+    database, number = chosen_database(context, db), run_number(run)
+    if condition is not None:
+        _ask(database, number, "unbreak" if remove else "break", {"when": condition}, no_wait)
+        return
+    if remove:
+        raise UserError("break: --remove: needs the condition to remove")
+    with Reader(database) as reader:
+        for break_point in reader.run(number).break_points:
+            typer.echo(safe_text(break_point))
+
+
+def _parse_settings(settings: list[str]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    weights: dict[str, float] = {}
+    for setting in settings:
+        field, equals, text = setting.partition("=")
+        if not equals:
+            raise UserError(f"set: {setting!r}: should be lr=NUMBER or weight.TERM=NUMBER")
+        try:
+            number = float(text)
+        except ValueError:
+            raise UserError(f"{field}: {text!r}: should be a number") from None
+        prefix, dot, term = field.partition(".")
+        place, name = (weights, term) if dot and prefix == "weight" else (arguments, field)
+        if name in place:
+            raise UserError(f"set: {field} is given twice")
+        place[name] = number
+    return arguments | ({"weights": weights} if weights else {})
+
+
+def _whole_number(field: str, text: str) -> int:
     try:
-        return {field: float(number)}
+        return int(text)
     except ValueError:
-        raise UserError(f"{field}: {number!r}: should be a number") from None
+        raise UserError(f"{field}: {text!r}: should be a whole number") from None
 
 
 def _ask(database: Path, run: int, kind: str, arguments: Mapping[str, Any], no_wait: bool) -> None:
@@ -85,9 +178,15 @@ def _ask(database: Path, run: int, kind: str, arguments: Mapping[str, Any], no_w
             raise typer.Exit(ExitCode.FAILED)
         if command.status == "rejected":
             raise UserError(f"run {run}: {command.reason}")
-        event_kind = _EVENT_KINDS[kind]
-        event = next((event for event in reader.events(run, after=newest) if event.kind == event_kind), None)
-    typer.echo(f"run {run}: {event_line(event) if event is not None else event_kind}")
+        events = [
+            event
+            for event in reader.events(run, after=newest)
+            if event.kind in _EVENT_KINDS[kind]
+            and event.who == command.who
+            and event.step == command.applied_step
+        ]
+    for event in events:
+        typer.echo(f"run {run}: {event_line(event)}")
 
 
 def _answer(reader: Reader, command_id: int) -> CommandRecord:

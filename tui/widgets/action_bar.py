@@ -1,12 +1,16 @@
 """The footer: the keys that matter, from the registry, in one line."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
 
-from tui.actions import Action, footer_actions
+from tui.actions import Action
 from tui.widgets.badges import TONE_COLOURS
+
+if TYPE_CHECKING:
+    from tui.app import ExplorerApp
 
 _GAP = "  "
 _ALWAYS = frozenset({"help", "leave"})
@@ -16,9 +20,12 @@ _ALWAYS = frozenset({"help", "leave"})
 class ActionBar(Widget):
     """Keys and what they do; those that the selected run rules out are dimmed."""
 
+    app: "ExplorerApp"
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._unavailable: frozenset[str] = frozenset()
+        self._said = ""
 
     def dim(self, unavailable: frozenset[str]) -> None:
         """Dim the actions of these names."""
@@ -26,12 +33,24 @@ class ActionBar(Widget):
             self._unavailable = unavailable
             self.refresh()
 
+    def say(self, text: str) -> None:
+        """Set what stands at the right end, for example that the line is slow; empty for nothing."""
+        if text != self._said:
+            self._said = text
+            self.refresh()
+
     def render(self) -> Content:
         """Paint the line."""
-        return Content(_GAP).join(
-            _hint(action, is_dim=action.name in self._unavailable)
-            for action in fitting(list(footer_actions()), self.content_size.width)
+        actions = [action for action in self.app.keymap.actions if action.footer]
+        width = self.content_size.width
+        room = width - len(self._said) - len(_GAP) if self._said else width
+        hints = Content(_GAP).join(
+            _hint(action, is_dim=action.name in self._unavailable) for action in fitting(actions, room)
         )
+        if not self._said:
+            return hints
+        gap = " " * max(width - hints.cell_length - len(self._said), 1)
+        return Content.assemble(hints, gap, (self._said, f"bold {TONE_COLOURS['warning']}"))
 
 
 def fitting(actions: Sequence[Action], width: int) -> list[Action]:

@@ -22,7 +22,7 @@ STATUS_BADGES = {
     Status.FINISHED: Badge("■", "quiet"),
     Status.STOPPED: Badge("□", "quiet"),
     Status.FAILED: Badge("✗", "bad"),
-    Status.CRASHED: Badge("✗", "bad"),
+    Status.CRASHED: Badge("!", "bad"),
 }
 
 TONE_COLOURS = {

@@ -1,6 +1,7 @@
 """The head of the selected run: what it is after, where it stands, what is pending, and what to do next."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -24,6 +25,7 @@ _ARROW = " → "
 _QUIET = TONE_COLOURS["quiet"]
 _MAX_NOTE_LINES = 3
 _MIN_BAR = 6
+_GAP = "   "
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,15 @@ class HeaderView:
 
     worker: str | None = None
     """What the worker of the run's device is doing; None when there is none."""
+
+    gpu: str | None = None
+    """Memory and use of the card that the run is on; None where it has none, or nothing is known."""
+
+    terms: Mapping[str, float | None] = field(default_factory=dict)
+    """The newest values of the loss terms."""
+
+    halt: int | None = None
+    """The step after whose row the run pauses, where that was asked for."""
 
 
 class RunHeader(Widget):
@@ -75,29 +86,41 @@ class RunHeader(Widget):
 def header_lines(view: HeaderView, width: int) -> list[Content]:
     """The header of a run, fitted to a width in cells."""
     note, tone = _note(view)
-    return [
-        _title(view.run, width),
+    lines = [
+        _title(view, width),
         _aim(view.run, width),
-        _figures(view.run, width),
+        _figures(view, width),
         _progress(view, width),
+        *_stops(view, width),
         *(Content.styled(line, TONE_COLOURS[tone]) for line in _wrapped(note, width)),
     ]
+    return [line.truncate(max(width, 1), ellipsis=True) for line in lines]
 
 
-def _title(run: RunRecord, width: int) -> Content:
+def _title(view: HeaderView, width: int) -> Content:
+    run = view.run
     badge = STATUS_BADGES[run.status]
     status = f"{badge.sign} {status_text(run)}"
     title = f"{run.session}/{run.number}"
-    origin = f"{run.loss_name} loss, {run.bundle} on {run.device}"
-    if run.name:
-        origin = f"{run.name}, {origin}"
     room = max(width - len(status) - 2, 0)
     title = safe_text(title, limit=room)
-    origin = safe_text("  " + origin, limit=max(room - cell_len(title), 0))
+    origin = _origin(view, max(room - cell_len(title), 0))
     gap = " " * max(width - cell_len(title) - cell_len(origin) - len(status), 0)
     return Content.assemble(
         (title, "bold"), (origin, _QUIET), gap, (status, f"bold {TONE_COLOURS[badge.tone]}")
     )
+
+
+def _origin(view: HeaderView, room: int) -> str:
+    """What the run is called, optimises and runs on; what it runs on gives way first."""
+    run = view.run
+    what = ([run.name] if run.name else []) + [f"{run.loss_name} loss"]
+    home, gpu = f"{run.bundle} on {run.device}", [view.gpu] if view.gpu else []
+    for parts in ([*what, home, *gpu], [*what, *gpu], [*what, home]):
+        line = safe_text("  " + ", ".join(parts))
+        if cell_len(line) <= room:
+            return line
+    return safe_text("  " + ", ".join([*what, home]), limit=room)
 
 
 def _aim(run: RunRecord, width: int) -> Content:
@@ -108,19 +131,32 @@ def _aim(run: RunRecord, width: int) -> Content:
     return Content.assemble(init, (_ARROW, _QUIET), (target, "bold"))
 
 
-def _figures(run: RunRecord, width: int) -> Content:
+def _figures(view: HeaderView, width: int) -> Content:
+    run = view.run
     has_steps = run.last_step is not None
     loss = NOT_FINITE if has_steps and run.loss is None else loss_text(run.loss)
     figures = [("loss ", loss), ("sim ", similarity_text(run.similarity)), ("lr ", lr_text(run.lr))]
     figures.append(("|z| ", norm_text(run.z_norm)))
-    parts = [Content.assemble((name, _QUIET), value) for name, value in figures]
+    parts = [_figure(name, value) for name, value in figures]
     match, tone = _match(run)
-    used = sum(part.cell_length for part in parts) + 3 * len(parts)
+    terms = [_figure(f"{safe_text(name)} ", loss_text(value)) for name, value in view.terms.items()]
+    if len(terms) > 1 and _cells([*parts, *terms]) + len(match) <= width:
+        parts[1:1] = terms
+    used = _cells(parts)
     if used + len(match) > width:
         match = match_sign(run.match)
     if used + len(match) <= width:
         parts.append(Content.styled(match, TONE_COLOURS[tone]))
-    return Content("   ").join(parts)
+    return Content(_GAP).join(parts)
+
+
+def _figure(name: str, value: str) -> Content:
+    return Content.assemble((name, _QUIET), value)
+
+
+def _cells(parts: Sequence[Content]) -> int:
+    """Cells that figures take with the gaps behind them."""
+    return sum(part.cell_length for part in parts) + len(_GAP) * len(parts)
 
 
 def _match(run: RunRecord) -> tuple[str, str]:
@@ -145,6 +181,14 @@ def _progress(view: HeaderView, width: int) -> Content:
     filled = min(room * done // max(run.steps, 1), room)
     tone = TONE_COLOURS[STATUS_BADGES[run.status].tone]
     return Content.assemble(left, ("━" * filled, tone), ("─" * (room - filled), _QUIET), right)
+
+
+def _stops(view: HeaderView, width: int) -> list[Content]:
+    """Where the run will pause by itself, in one line; none where it will not."""
+    halt = [] if view.halt is None else [f"pauses after step {view.halt}"]
+    breaks = [f"breaks: {', '.join(view.run.break_points)}"] if view.run.break_points else []
+    line = safe_text(", ".join(halt + breaks), limit=max(width, 1))
+    return [Content.styled(line, _QUIET)] if line else []
 
 
 def _note(view: HeaderView) -> tuple[str, str]:

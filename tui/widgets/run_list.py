@@ -1,5 +1,8 @@
-"""The list of runs: two painted lines each, however many there are."""
+"""The runs as a tree of painted lines: only those in view are drawn, however many there are."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -12,23 +15,35 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from engine.store.records import RunRecord
 from tui.actions import Place, bindings
 from tui.live import RunView
-from tui.numbers import MISSING, NOT_FINITE, loss_text
+from tui.numbers import MISSING, NOT_FINITE, loss_text, similarity_text
+from tui.run_filter import RunFilter, SortBy
+from tui.run_tree import RunLine, SessionLine, TreeLine, tree_lines
 from tui.sparkline import sparkline
 from tui.text import fit_text, safe_text
 from tui.widgets.badges import STATUS_BADGES, match_sign, status_text
 
-_LINES = 2
-"""Terminal lines that a run takes."""
+_RUN_HEIGHT, _SESSION_HEIGHT = 2, 1
+"""Terminal lines that a run and the head of a session take."""
+
+_MIN_TITLE = 12
+"""Cells that a title keeps before the status is put into words beside its sign."""
+
+_MIN_CURVE = 8
+"""Cells that the sparkline keeps before the similarity gets its own."""
+
+_OPEN, _CLOSED = "▾", "▸"
 
 
 class RunList(ScrollView, can_focus=True):
-    """Runs, newest on top; one of them is selected."""
+    """Sessions with their runs; the cursor is on a line, and the run that it was last on is selected."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "runs--selected",
         "runs--selected-focused",
+        "runs--session",
         "runs--good",
         "runs--busy",
         "runs--warning",
@@ -44,160 +59,348 @@ class RunList(ScrollView, can_focus=True):
     class Opened(Message):
         """The user wants to go to the selected run."""
 
+    class Arranged(Message):
+        """Other runs are shown, or in another order."""
+
+    class FilterCleared(Message):
+        """The user wants to see all runs again."""
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.runs: tuple[RunView, ...] = ()
+        """All runs, those that are not shown too."""
+
+        self.run_filter = RunFilter()
+        """Which of them are shown."""
+
+        self.sort = SortBy.NEWEST
+        """The order of those that are shown."""
+
+        self.closed: frozenset[str] = frozenset()
+        """Names of the sessions whose runs are folded away."""
+
+        self._views: dict[int, RunView] = {}
+        self._lines: list[TreeLine] = []
+        self._tops: list[int] = [0]
+        """The first terminal line of each line, and the end of the last."""
+        self._places: dict[int, int] = {}
+        """Index of each shown run's line."""
+        self._cursor = 0
         self._selected: int | None = None
         self._wanted: int | None = None
 
     @property
     def selected(self) -> RunView | None:
         """The selected run."""
-        return next((run for run in self.runs if run.record.id == self._selected), None)
+        return None if self._selected is None else self._views.get(self._selected)
+
+    @property
+    def shown(self) -> int:
+        """How many runs pass the filter, those of closed sessions included."""
+        return sum(line.runs if isinstance(line, SessionLine) else self._is_ranking for line in self._lines)
 
     def show_runs(self, runs: tuple[RunView, ...]) -> None:
         """Replace the list; the selection stays on its run."""
         before, self.runs = self.runs, runs
-        self._fit_virtual_size()
-        known = {run.record.id for run in runs}
-        if self._wanted in known:
+        changed = _changed(before, runs)
+        if changed is None or self._is_ranking or self.run_filter.text:
+            self._views = {view.record.id: view for view in runs}
+            self._arrange()
+        else:  # every run stands where it stood
+            self._show_changed(changed)
+        if self._wanted in self._views:
             self.select_run(self._wanted)
-        elif self._selected not in known:
-            self._select(runs[0].record.id if runs else None)
-        elif [run.record.id for run in before] != [run.record.id for run in runs]:
-            self._scroll_to_selected()  # new runs above moved it down
-        if len(before) != len(runs):
-            self.refresh()
-            return
-        for index, (old, new) in enumerate(zip(before, runs, strict=True)):
-            if old != new:
-                self.refresh_lines(index * _LINES, _LINES)
+        elif self._selected not in self._views:
+            self._select_first()
+
+    def rearrange(
+        self,
+        *,
+        run_filter: RunFilter | None = None,
+        sort: SortBy | None = None,
+        closed: frozenset[str] | None = None,
+    ) -> None:
+        """Show other runs, or in another order; what is not given stays as it is."""
+        self.run_filter = self.run_filter if run_filter is None else run_filter
+        self.sort = self.sort if sort is None else sort
+        self.closed = self.closed if closed is None else closed
+        self._arrange()
+        if self._selected not in self._places and run_filter is not None:
+            self._select_first()
+        self._scroll_to_cursor()
 
     def select_run(self, run: int | None) -> None:
-        """Select a run by its id, as soon as it is in the list."""
+        """Select a run by its id, as soon as it is in the list; its session is opened for it."""
         self._wanted = run
-        if any(view.record.id == run for view in self.runs):
-            self._wanted = None
-            self._select(run)
+        view = None if run is None else self._views.get(run)
+        if view is None:
+            return
+        self._wanted = None
+        if view.record.session in self.closed:
+            self.rearrange(closed=self.closed - {view.record.session})
+        self._select(view.record.id)
 
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
         width = self.scrollable_content_region.width
         base = self.rich_style
-        index, line = divmod(y + self.scroll_offset.y, _LINES)
-        if index >= len(self.runs):
+        line = y + self.scroll_offset.y
+        index = bisect_right(self._tops, line) - 1
+        if index >= len(self._lines):
             return Strip.blank(width, base)
-        run = self.runs[index]
-        if run.record.id == self._selected:
+        item = self._lines[index]
+        if index == self._cursor:
             name = "runs--selected-focused" if self.has_focus else "runs--selected"
             base += self.get_component_rich_style(name, partial=True)
-        segments = self._title(run, width) if line == 0 else self._figures(run, width)
-        return Strip(segments, width).apply_style(base)
+        if isinstance(item, SessionLine):
+            segments = self._session(item, width)
+        elif line == self._tops[index]:
+            segments = self._title(item, width)
+        else:
+            segments = self._figures(item, width)
+        return Strip(segments).adjust_cell_length(width).apply_style(base)
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""
         self._fit_virtual_size()
-        self._scroll_to_selected()
+        self._scroll_to_cursor()
 
     def on_focus(self) -> None:
         """Show where the focus is."""
-        self._refresh_selected()
+        self._refresh_line(self._cursor)
 
     def on_blur(self) -> None:
         """Show where the focus is not."""
-        self._refresh_selected()
+        self._refresh_line(self._cursor)
 
     def on_click(self, event: Click) -> None:
-        """Select the run under the pointer."""
+        """Go to the line under the pointer; the head of a session opens or closes."""
         offset = event.get_content_offset(self)
         if offset is not None:
-            index = (offset.y + self.scroll_offset.y) // _LINES
-            if index < len(self.runs):
-                self._select(self.runs[index].record.id)
+            index = bisect_right(self._tops, offset.y + self.scroll_offset.y) - 1
+            if index < len(self._lines):
+                self._move_to(index)
+                if isinstance(self._lines[index], SessionLine):
+                    self.action_open_run()
 
     def action_previous_run(self) -> None:
-        """Select the run above."""
-        self._move(-1)
+        """Go to the line above."""
+        self._move_to(self._cursor - 1)
 
     def action_next_run(self) -> None:
-        """Select the run below."""
-        self._move(1)
+        """Go to the line below."""
+        self._move_to(self._cursor + 1)
+
+    def action_page_up(self) -> None:
+        """Move up a screenful."""
+        self._move_to(bisect_right(self._tops, max(self._tops[self._cursor] - self.size.height, 0)) - 1)
+
+    def action_page_down(self) -> None:
+        """Move down a screenful."""
+        self._move_to(bisect_right(self._tops, self._tops[self._cursor] + self.size.height) - 1)
 
     def action_newest_run(self) -> None:
-        """Select the first run of the list."""
-        self._move(-len(self.runs))
+        """Go to the first run of the list."""
+        self._move_to(next((i for i, line in enumerate(self._lines) if isinstance(line, RunLine)), 0))
 
     def action_oldest_run(self) -> None:
-        """Select the last run of the list."""
-        self._move(len(self.runs))
+        """Go to the last line."""
+        self._move_to(len(self._lines))
 
     def action_open_run(self) -> None:
-        """Go to the table of the selected run."""
-        if self.selected is not None:
+        """Go to the table of the run; open or close the session that the cursor is on."""
+        line = self._line
+        if isinstance(line, SessionLine):
+            self._set_open(line.name, not line.is_open)
+        elif line is not None:
             self.post_message(self.Opened())
 
-    def _move(self, distance: int) -> None:
-        if self.runs:
-            index = min(max(self._index() + distance, 0), len(self.runs) - 1)
-            self._select(self.runs[index].record.id)
+    def action_expand(self) -> None:
+        """Open the session that the cursor is on, or go into what is open."""
+        line = self._line
+        if isinstance(line, SessionLine) and line.is_open:
+            self._move_to(self._cursor + 1)
+        else:
+            self.action_open_run()
 
-    def _index(self) -> int:
-        return next((index for index, run in enumerate(self.runs) if run.record.id == self._selected), 0)
+    def action_collapse(self) -> None:
+        """Close the session that the cursor is on; from a run, go to its parent or its session."""
+        line = self._line
+        if isinstance(line, SessionLine):
+            self._set_open(line.name, False)
+        elif isinstance(line, RunLine) and not self._is_ranking:
+            parent = self._places.get(line.run.record.parent_run or 0) if line.guides else None
+            self._move_to(self._head_above() if parent is None else parent)
+
+    def action_clear_filter(self) -> None:
+        """Show all runs again."""
+        if self.run_filter.text:
+            self.post_message(self.FilterCleared())
+
+    @property
+    def _is_ranking(self) -> bool:
+        return self.sort is not SortBy.NEWEST
+
+    @property
+    def _line(self) -> TreeLine | None:
+        return self._lines[self._cursor] if self._cursor < len(self._lines) else None
+
+    def _head_above(self) -> int:
+        above = range(self._cursor, -1, -1)
+        return next((index for index in above if isinstance(self._lines[index], SessionLine)), 0)
+
+    def _set_open(self, session: str, is_open: bool) -> None:
+        if is_open == (session in self.closed):
+            self.rearrange(closed=self.closed - {session} if is_open else self.closed | {session})
+
+    def _arrange(self) -> None:
+        """Make the lines anew; the cursor stays on what it was on, or where that is folded away to."""
+        before, under_cursor = self._lines, self._line
+        offset = self._tops[min(self._cursor, len(before))] - self.scroll_offset.y
+        lines = tree_lines(self.runs, self.closed, run_filter=self.run_filter, sort=self.sort)
+        heights = (_SESSION_HEIGHT if isinstance(line, SessionLine) else _RUN_HEIGHT for line in lines)
+        tops = [0, *accumulate(heights)]
+        has_moved = tops != self._tops
+        self._lines, self._tops = lines, tops
+        self._places = {line.run.record.id: i for i, line in enumerate(lines) if isinstance(line, RunLine)}
+        cursor_before, self._cursor = self._cursor, self._place_of(under_cursor)
+        if has_moved:
+            self._fit_virtual_size()
+        if self._cursor != cursor_before and self.scroll_offset.y:  # what is looked at stays where it stands
+            self.scroll_to(y=tops[min(self._cursor, len(lines))] - offset, animate=False, force=True)
+        elif self._cursor != cursor_before:
+            self._scroll_to_cursor()
+        if has_moved or self._cursor != cursor_before:
+            self.refresh()
+        else:
+            self._refresh_changed(before)
+        self.post_message(self.Arranged())
+
+    def _show_changed(self, changed: Sequence[RunView]) -> None:
+        """Take over other figures of some runs, and paint those that are in view."""
+        for view in changed:
+            self._views[view.record.id] = view
+            place = self._places.get(view.record.id)
+            line = None if place is None else self._lines[place]
+            if place is not None and isinstance(line, RunLine) and line.run != view:
+                self._lines[place] = line._replace(run=view)
+                self._refresh_line(place)
+
+    def _place_of(self, line: TreeLine | None) -> int:
+        """Where a line stands now."""
+        if isinstance(line, RunLine) and line.run.record.id in self._places:
+            return self._places[line.run.record.id]
+        session = line.run.record.session if isinstance(line, RunLine) else line.name if line else None
+        heads = (i for i, head in enumerate(self._lines) if isinstance(head, SessionLine))
+        of_session = (i for i in heads if self._lines[i][0] == session)
+        fallback = self._places.get(self._selected or 0, min(self._cursor, max(len(self._lines) - 1, 0)))
+        return next(of_session, fallback)
+
+    def _refresh_changed(self, before: Sequence[TreeLine]) -> None:
+        """Paint the lines in view that differ from what they were."""
+        first = bisect_right(self._tops, self.scroll_offset.y) - 1
+        for index in range(max(first, 0), len(self._lines)):
+            if self._tops[index] >= self.scroll_offset.y + self.size.height:
+                break
+            if self._lines[index] != before[index]:
+                self._refresh_line(index)
+
+    def _move_to(self, index: int) -> None:
+        if self._lines:
+            self._set_cursor(min(max(index, 0), len(self._lines) - 1))
+            line = self._line
+            if isinstance(line, RunLine):
+                self._select(line.run.record.id)
+
+    def _select_first(self) -> None:
+        first = next(iter(self._places), None)
+        if first is not None:
+            self._select(first)
+        elif self._selected not in self._views:
+            self._select(self.runs[0].record.id if self.runs else None)
 
     def _select(self, run: int | None) -> None:
+        if run in self._places:
+            self._set_cursor(self._places[run])
         if run != self._selected:
-            self._refresh_selected()
             self._selected = run
             self._wanted = None
-            self._refresh_selected()
-            self._scroll_to_selected()
-            self.post_message(self.Selected())
+            # From the list itself: a message that its pane had caused would not get past the pane.
+            self.call_next(self._tell_selected)
 
-    def _refresh_selected(self) -> None:
-        self.refresh_lines(self._index() * _LINES, _LINES)
+    def _tell_selected(self) -> None:
+        self.post_message(self.Selected())
 
-    def _scroll_to_selected(self) -> None:
-        region = Region(0, self._index() * _LINES, self.size.width, _LINES)
-        self.scroll_to_region(region, animate=False, force=True)
+    def _set_cursor(self, index: int) -> None:
+        self._refresh_line(self._cursor)
+        self._cursor = index
+        self._refresh_line(index)
+        self._scroll_to_cursor()
+
+    def _refresh_line(self, index: int) -> None:
+        if index < len(self._lines):
+            self.refresh_lines(self._tops[index], self._tops[index + 1] - self._tops[index])
+
+    def _scroll_to_cursor(self) -> None:
+        if self._cursor < len(self._lines):
+            top, end = self._tops[self._cursor], self._tops[self._cursor + 1]
+            if isinstance(self._lines[max(self._cursor - 1, 0)], SessionLine):
+                top = self._tops[max(self._cursor - 1, 0)]  # the head of a session goes with its first run
+            self.scroll_to_region(Region(0, top, self.size.width, end - top), animate=False, force=True)
 
     def _fit_virtual_size(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self.runs) * _LINES)
+        self.virtual_size = Size(self.scrollable_content_region.width, self._tops[-1])
 
-    def _title(self, run: RunView, width: int) -> list[Segment]:
-        record = run.record
-        badge = STATUS_BADGES[record.status]
-        tone = self._tone(badge.tone)
-        title = safe_text(f"{record.session}/{record.number}")
-        status = status_text(record)
-        room = width - 4 - len(status) - 1
-        if room < cell_len(title):  # the sign alone tells the status too
-            status, room = "", width - 4
-        segments = [
-            Segment(" "),
-            Segment(badge.sign, tone),
-            Segment(" " + fit_text(_keep_end(title, room), room)),
-        ]
-        if status:
-            segments.append(Segment(" " + status, tone))
-        return [*segments, Segment(" ")]
-
-    def _figures(self, run: RunView, width: int) -> list[Segment]:
-        record = run.record
-        has_steps = record.last_step is not None
-        loss = (
-            NOT_FINITE
-            if has_steps and record.loss is None
-            else loss_text(record.loss)
-            if has_steps
-            else MISSING
-        )
-        room = max(width - 3 - len(loss) - 4, 0)
-        curve = sparkline(run.curve, room)
+    def _session(self, line: SessionLine, width: int) -> list[Segment]:
+        sign = _OPEN if line.is_open else _CLOSED
+        count = f" {line.runs} "
+        name = fit_text(line.name, max(width - 3 - len(count), 0))
         return [
-            Segment("   "),
-            Segment(curve.ljust(room), self._tone("curve")),
+            Segment(f" {sign} "),
+            Segment(name, self._tone("session")),
+            Segment(count, self._tone("quiet")),
+        ]
+
+    def _title(self, line: RunLine, width: int) -> list[Segment]:
+        record = line.run.record
+        badge = STATUS_BADGES[record.status]
+        tone, quiet = self._tone(badge.tone), self._tone("quiet")
+        number = f"{record.number} "
+        if self._is_ranking:
+            number = safe_text(record.session, limit=max(width // 2 - len(number), 1)) + "/" + number
+        number += line.origin + " " * bool(line.origin)
+        room = width - 4 - len(line.guides) - cell_len(number)
+        status = " " + status_text(record)
+        if room - len(status) < min(cell_len(_name(record)), _MIN_TITLE):  # the sign alone tells it too
+            status = ""
+        name = fit_text(_name(record), max(room - len(status), 0))
+        return [
+            Segment(" " + line.guides, quiet),
+            Segment(badge.sign, tone),
+            Segment(" " + number, Style.null() if record.name is None else quiet),
+            Segment(name, quiet if record.name is None else Style.null()),
+            Segment(status, tone),
+            Segment(" "),
+        ]
+
+    def _figures(self, line: RunLine, width: int) -> list[Segment]:
+        record = line.run.record
+        has_steps = record.last_step is not None
+        loss = MISSING if not has_steps else NOT_FINITE if record.loss is None else loss_text(record.loss)
+        lead = " " + line.guides_below + ("│ " if line.has_forks else "  ")
+        room = max(width - len(lead) - len(loss) - 4, 0)
+        similarity = similarity_text(record.similarity) if has_steps else ""
+        if similarity and room - len(similarity) - 1 >= _MIN_CURVE:
+            room -= len(similarity) + 1
+            similarity = " " + similarity
+        else:
+            similarity = ""
+        return [
+            Segment(lead, self._tone("quiet")),
+            Segment(sparkline(line.run.curve, room).ljust(room), self._tone("curve")),
             Segment(" "),
             Segment(loss, self._tone("bad") if loss == NOT_FINITE else Style.null()),
+            Segment(similarity, self._tone("quiet")),
             Segment(" "),
             Segment(match_sign(record.match), self._tone("good" if record.match else "quiet")),
             Segment(" "),
@@ -207,9 +410,20 @@ class RunList(ScrollView, can_focus=True):
         return self.get_component_rich_style(f"runs--{name}", partial=True)
 
 
-def _keep_end(title: str, room: int) -> str:
-    """Cut the session's name and not the number: the number tells runs apart."""
-    if cell_len(title) <= room:
-        return title
-    session, _, number = title.rpartition("/")
-    return safe_text(session, limit=max(room - len(number) - 1, 1)) + "/" + number
+def _changed(before: Sequence[RunView], after: Sequence[RunView]) -> list[RunView] | None:
+    """The runs that are not what they were; None where there are others, or one is in another session."""
+    if len(before) != len(after):
+        return None
+    pairs = [(old, new) for old, new in zip(before, after, strict=True) if old is not new]
+    if any(_home(old) != _home(new) for old, new in pairs):
+        return None
+    return [new for _, new in pairs]
+
+
+def _home(view: RunView) -> tuple[int, str]:
+    return view.record.id, view.record.session
+
+
+def _name(record: RunRecord) -> str:
+    """What tells a run apart from its neighbours: its name, or else what it is after."""
+    return record.name or record.target

@@ -17,15 +17,19 @@ from textual.strip import Strip
 
 from engine.store.records import EventRecord, StepRecord
 from tui.actions import Place, bindings
+from tui.event_text import event_text, event_tone
+from tui.folding import Folding
 from tui.numbers import MISSING, NOT_FINITE, loss_text, lr_text, norm_text, similarity_text
-from tui.text import fit_text, safe_text
-from tui.trajectory import Row, Trajectory
+from tui.text import safe_text
+from tui.text_cell import text_cell
+from tui.trajectory import Trajectory
 from tui.widgets.badges import match_sign
-from tui.widgets.columns import GAP, Column, choose_columns
+from tui.widgets.columns import GAP, TERM_KEY, Column, Difference, choose_columns
 
 _HEADER_LINES = 1
 _MARGIN = 1
-_EVENT_TONES = {"lr": "busy", "paused": "warning", "failed": "bad", "crashed": "bad", "device": "warning"}
+
+_NOTICE_S = 3.0
 
 
 class TrajectoryTable(ScrollView, can_focus=True):
@@ -41,21 +45,35 @@ class TrajectoryTable(ScrollView, can_focus=True):
         "table--warning",
         "table--bad",
         "table--quiet",
+        "table--changed",
     }
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.TABLE)
 
     class Left(Message):
         """The user wants to go back to the list of runs."""
 
+    class Opened(Message):
+        """The user wants to see all of a row."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._trajectory = Trajectory()
         self._placeholder: tuple[str, ...] = ()
-        self._target_cells = 0
+        self._target = ""
+        self._difference = Difference.PREVIOUS
+        self._folding: Folding | None = None
+        self._place_before_folding = (0, 0)
+        self._awaited: tuple[int, int] | None = None
         self._columns: tuple[Column, ...] = ()
-        self._strips: LRUCache[tuple[int, bool], Strip] = LRUCache(1000)
+        self._width = 0
+        self._header_strip: Strip | None = None
+        self._strips: LRUCache[tuple[int, int, bool], Strip] = LRUCache(1000)
         self.cursor = 0
-        """Index of the row that the keys move."""
+        """Index in the trajectory of the row that the keys move."""
 
         self.follows = True
         """The newest row is kept in view."""
@@ -65,13 +83,18 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def show_trajectory(self, trajectory: Trajectory, *, target: str = "", keep_place: bool = False) -> None:
         """Show other rows, from their end, or in the same place where they are the same run's again."""
+        place = self.place if keep_place else None
         self._trajectory = trajectory
-        self._target_cells = cell_len(safe_text(target))
-        if not keep_place:
-            self.follows = True
+        self._target = target
+        self._folding = Folding(trajectory.rows) if self._folding is not None else None
+        self.follows = place is None
         self.new_rows = 0
-        self._strips.clear()
+        if place is not None and trajectory.rows:
+            self.cursor = trajectory.index_at(place)
+            self._awaited = (trajectory.rows[-1].run, place)
+        self._forget_strips()
         self._fit()
+        self._go_to_awaited()
         self.refresh()
 
     def show_placeholder(self, *lines: str) -> None:
@@ -81,39 +104,80 @@ class TrajectoryTable(ScrollView, can_focus=True):
             if not self._trajectory.rows:
                 self.refresh()
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether something of the run has been read."""
+        return bool(self._trajectory.rows)
+
+    @property
+    def place(self) -> int | None:
+        """The step that the cursor is at; None while the table follows its end."""
+        rows = self._trajectory.rows
+        if self._awaited is not None and rows and rows[-1].run == self._awaited[0]:
+            return self._awaited[1]
+        if self.follows:
+            return None
+        nearest = self._trajectory.nearest_step(self.cursor)
+        return nearest.step if nearest else None
+
+    def restore_place(self, run: int, step: int | None) -> None:
+        """Put the cursor on a step of a run as soon as its row is there; None: follow the end."""
+        self._awaited = None if step is None else (run, step)
+        self._go_to_awaited()
+        if step is None:
+            self._move_to(len(self._trajectory.rows))
+
+    def go_to_step(self, step: int) -> None:
+        """Put the cursor on the row of a step, where it is there."""
+        if (index := self._trajectory.index_of(step)) is not None:
+            self._move_to(index)
+
     def rows_added(self, indexes: Iterable[int]) -> None:
         """Rows were inserted into the trajectory at these places, in this order."""
-        first_painted, height = round(self.scroll_y), self._page()
-        is_visible = False
-        count = 0
+        indexes = list(indexes)
+        if not indexes:
+            return
+        top_line = round(self.scroll_y)
+        last = len(self._trajectory.rows) - len(indexes) - 1
+        top = self._span(top_line).start if last >= 0 else 0
+        is_in_between = False
         for index in indexes:
-            count += 1
+            if last >= 0 and index <= top:
+                top += 1
             if index <= self.cursor and not self.follows:
                 self.cursor += 1
-            is_visible = is_visible or index < first_painted + height
-        if not count:
-            return
-        if not self.follows:
-            self.new_rows += count
+            if index <= last:
+                is_in_between = True
+                last += 1
+            elif not self.follows:
+                self.new_rows += 1
+        if is_in_between:
+            # A step may have got another one before it, whose words it differs from.
+            self._forget_strips()
+        if self._folding is not None:
+            self._folding.update(min(indexes))
         self._fit()
-        if self.follows or is_visible:
+        new_top_line = self._line_of(top)
+        if not self.follows and new_top_line != top_line:
+            self._show_from(new_top_line)
+        if self.follows or is_in_between or self._line_of(min(indexes)) < top_line + self._page():
             self.refresh()
         else:
             self._refresh_badge()
+        self._go_to_awaited()
 
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
-        width = self.scrollable_content_region.width
+        width = self._width
         if not self._trajectory.rows:
             return self._placeholder_line(y, width).apply_style(self.rich_style)
         if y < _HEADER_LINES:
-            return self._header(width).apply_style(self.rich_style)
-        index = y + round(self.scroll_y) - _HEADER_LINES
-        if index >= len(self._trajectory.rows):
+            return self._header(width)
+        line = y + round(self.scroll_y) - _HEADER_LINES
+        if line >= self._line_count:
             strip = Strip.blank(width, self.rich_style)
         else:
-            is_cursor = index == self.cursor and self.has_focus
-            strip = self._row_strip(self._trajectory.rows[index], width, is_cursor)
+            strip = self._row_strip(line, width)
         if y == self.size.height - 1 and self.new_rows:
             strip = self._with_badge(strip, width)
         return strip
@@ -121,11 +185,11 @@ class TrajectoryTable(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Paint again in other colours."""
         super().notify_style_update()
-        self._strips.clear()
+        self._forget_strips()
 
     def on_resize(self, event: Resize) -> None:
         """Choose the columns for the new width."""
-        self._strips.clear()
+        self._forget_strips()
         self._columns = ()
         self._fit()
 
@@ -141,11 +205,11 @@ class TrajectoryTable(ScrollView, can_focus=True):
         """Put the cursor on the row under the pointer."""
         offset = event.get_content_offset(self)
         if offset is not None and offset.y >= _HEADER_LINES:
-            self._move_to(offset.y + round(self.scroll_y) - _HEADER_LINES)
+            self._move_to_line(offset.y + round(self.scroll_y) - _HEADER_LINES)
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
         """The user looks at older rows."""
-        self.follows = False
+        self.follows, self._awaited = False, None
         self.call_after_refresh(self._follow_at_end)
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
@@ -154,24 +218,24 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def on_scroll_to(self, event: ScrollTo) -> None:
         """The scrollbar was moved."""
-        self.follows = False
+        self.follows, self._awaited = False, None
         self.call_after_refresh(self._follow_at_end)
 
     def action_row_up(self) -> None:
         """Move up a row."""
-        self._move_to(self.cursor - 1)
+        self._move_to_line(self._line_of(self.cursor) - 1)
 
     def action_row_down(self) -> None:
         """Move down a row."""
-        self._move_to(self.cursor + 1)
+        self._move_to_line(self._line_of(self.cursor) + 1)
 
     def action_page_up(self) -> None:
         """Move up a screenful."""
-        self._move_to(self.cursor - self._page())
+        self._move_to_line(self._line_of(self.cursor) - self._page())
 
     def action_page_down(self) -> None:
         """Move down a screenful."""
-        self._move_to(self.cursor + self._page())
+        self._move_to_line(self._line_of(self.cursor) + self._page())
 
     def action_first_row(self) -> None:
         """Go to the first row."""
@@ -185,11 +249,83 @@ class TrajectoryTable(ScrollView, can_focus=True):
         """Go back to the list of runs."""
         self.post_message(self.Left())
 
+    def action_open_row(self) -> None:
+        """Open the step under the cursor; from an event the step that comes after it, or the one before."""
+        if (nearest := self._trajectory.nearest_step(self.cursor)) is not None:
+            self.post_message(self.Opened(nearest.step))
+
+    def action_cycle_difference(self) -> None:
+        """Compare the words with the previous decoded row, with the target, with nothing."""
+        self._difference = self._difference.next
+        self._forget_strips()
+        self._fit()
+        self.refresh()
+
+    def action_toggle_folding(self) -> None:
+        """Fold steps that decode to the same prediction, or show every one again where it was."""
+        here = (self.cursor, round(self.scroll_y))
+        offset = self._line_of(self.cursor) - round(self.scroll_y)
+        if self._folding is None:
+            self._folding = Folding(self._trajectory.rows)
+            self._place_before_folding = here
+            top = self._line_of(self.cursor) - offset
+        else:
+            self._folding = None
+            cursor, top = self._place_before_folding
+            if cursor != self.cursor:
+                top = self.cursor - offset
+        self._forget_strips()
+        self._fit()
+        if not self.follows:
+            self._show_from(min(max(top, 0), max(self._line_count - self._page(), 0)))
+        self.refresh()
+
+    def action_next_change(self) -> None:
+        """Go to the next row whose decoded prediction is another one."""
+        self._jump(self._trajectory.next_change(self.cursor), "No later change of the prediction")
+
+    def action_previous_change(self) -> None:
+        """Go to the last such row before this one."""
+        self._jump(self._trajectory.previous_change(self.cursor), "No earlier change of the prediction")
+
+    def action_first_match(self) -> None:
+        """Go to the first row whose decoded prediction is the target."""
+        self._jump(self._trajectory.first_match(), "No decoded prediction is the target yet")
+
+    def action_next_event(self) -> None:
+        """Go to the next event."""
+        self._jump(self._trajectory.next_event(self.cursor), "No later event")
+
+    def action_previous_event(self) -> None:
+        """Go to the event before."""
+        self._jump(self._trajectory.next_event(self.cursor, forward=False), "No earlier event")
+
+    def _jump(self, index: int | None, otherwise: str) -> None:
+        if index is None:
+            self.notify(otherwise, timeout=_NOTICE_S)
+        else:
+            self._move_to(index)
+
+    def _go_to_awaited(self) -> None:
+        """Go to the place that is to be restored, once its row is there."""
+        rows = self._trajectory.rows
+        if self._awaited is None or not rows or rows[-1].run != self._awaited[0]:
+            return
+        if (index := self._trajectory.index_of(self._awaited[1])) is not None:
+            self._move_to(index)
+            self._set_following(False)
+
+    def _move_to_line(self, line: int) -> None:
+        """Put the cursor on a line: on the newest of the rows that it stands for."""
+        if self._line_count:
+            self._move_to(self._span(min(max(line, 0), self._line_count - 1))[-1])
+
     def _move_to(self, index: int) -> None:
         """Put the cursor on a row; on the last one the table follows."""
         last = len(self._trajectory.rows) - 1
         if last < 0:
             return
+        self._awaited = None
         before, self.cursor = self.cursor, min(max(index, 0), last)
         self._set_following(self.cursor == last)
         self._refresh_row(before)
@@ -210,36 +346,59 @@ class TrajectoryTable(ScrollView, can_focus=True):
             self.follows = False
         self.refresh()
 
+    @property
+    def _line_count(self) -> int:
+        return len(self._trajectory.rows if self._folding is None else self._folding)
+
+    def _line_of(self, index: int) -> int:
+        """The line on which a row stands."""
+        return index if self._folding is None else self._folding.line_of(index)
+
+    def _span(self, line: int) -> range:
+        """Indexes of the rows that a line stands for."""
+        return range(line, line + 1) if self._folding is None else self._folding.span(line)
+
     def _fit(self) -> None:
         """Make room for the rows there are, and keep what is looked at in view."""
-        rows = len(self._trajectory.rows)
-        width = self.scrollable_content_region.width
-        size = Size(width, rows + _HEADER_LINES if rows else 0)
+        lines = self._line_count
+        width = self._width = self.scrollable_content_region.width
+        size = Size(width, lines + _HEADER_LINES if lines else 0)
         # Without the reactive's own layout, which would paint every line again although none may change.
         self.set_reactive(TrajectoryTable.virtual_size, size)
         self.vertical_scrollbar.window_virtual_size = size.height
-        largest = self._trajectory.last_step.step if self._trajectory.last_step else 0
-        columns = choose_columns(width - 2 * _MARGIN, largest, self._target_cells)
+        last_step = self._trajectory.last_step
+        columns = choose_columns(
+            width - 2 * _MARGIN,
+            last_step.step if last_step else 0,
+            cell_len(safe_text(self._target)),
+            terms=tuple(last_step.terms) if last_step else (),
+            difference=self._difference,
+            is_folded=self._folding is not None,
+        )
         if columns != self._columns:
             self._columns = columns
-            self._strips.clear()
+            self._forget_strips()
+        last_row = max(len(self._trajectory.rows) - 1, 0)
         if self.follows:
-            self.cursor = max(rows - 1, 0)
-            self.scroll_to(y=max(rows - self._page(), 0), animate=False, force=True)
-        self.cursor = min(self.cursor, max(rows - 1, 0))
+            self.cursor = last_row
+            self._show_from(max(lines - self._page(), 0))
+        self.cursor = min(self.cursor, last_row)
 
     def _page(self) -> int:
         return max(self.size.height - _HEADER_LINES, 1)
 
+    def _show_from(self, line: int) -> None:
+        self.scroll_to(y=line, animate=False, force=True)
+
     def _scroll_to_cursor(self) -> None:
-        top = round(self.scroll_y)
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, force=True)
-        elif self.cursor >= top + self._page():
-            self.scroll_to(y=self.cursor - self._page() + 1, animate=False, force=True)
+        top, line = round(self.scroll_y), self._line_of(self.cursor)
+        if line < top:
+            self._show_from(line)
+        elif line >= top + self._page():
+            self._show_from(line - self._page() + 1)
 
     def _refresh_row(self, index: int) -> None:
-        line = index - round(self.scroll_y) + _HEADER_LINES
+        line = self._line_of(index) - round(self.scroll_y) + _HEADER_LINES
         if _HEADER_LINES <= line < self.size.height:
             self.refresh(Region(0, line, self.size.width, 1))
 
@@ -256,20 +415,34 @@ class TrajectoryTable(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width)
 
     def _header(self, width: int) -> Strip:
-        line = (" " * GAP).join(
-            column.title[: column.width].rjust(column.width)
-            if column.is_number
-            else column.title[: column.width].ljust(column.width)
-            for column in self._columns
-        )
-        strip = Strip([Segment(" " * _MARGIN + line)]).adjust_cell_length(width)
-        return strip.apply_style(self._tone("header"))
+        if self._header_strip is None:
+            line = (" " * GAP).join(
+                column.title[: column.width].rjust(column.width)
+                if column.is_number
+                else column.title[: column.width].ljust(column.width)
+                for column in self._columns
+            )
+            strip = Strip([Segment(" " * _MARGIN + line)]).adjust_cell_length(width)
+            self._header_strip = strip.apply_style(self._tone("header")).apply_style(self.rich_style)
+        return self._header_strip
 
-    def _row_strip(self, row: Row, width: int, is_cursor: bool) -> Strip:
-        key = (id(row), is_cursor)
+    def _forget_strips(self) -> None:
+        """What was painted looks otherwise now."""
+        self._strips.clear()
+        self._header_strip = None
+
+    def _row_strip(self, line: int, width: int) -> Strip:
+        """A row, or the folded steps that stand on one line."""
+        rows, span = self._trajectory.rows, self._span(line)
+        newest = rows[span[-1]]
+        is_cursor = self.cursor in span and self.has_focus
+        key = (id(rows[span[0]]), id(newest), is_cursor)
         strip = self._strips.get(key)
         if strip is None:
-            segments = self._step_cells(row) if isinstance(row, StepRecord) else self._event_cells(row, width)
+            if isinstance(newest, StepRecord):
+                segments = self._step_cells(newest, span, self._decoded_on(line, newest))
+            else:
+                segments = self._event_cells(newest, width)
             strip = Strip([Segment(" " * _MARGIN), *segments]).adjust_cell_length(width)
             if is_cursor:
                 strip = strip.apply_style(self._tone("cursor"))
@@ -278,36 +451,72 @@ class TrajectoryTable(ScrollView, can_focus=True):
             self._strips[key] = strip
         return strip
 
-    def _step_cells(self, step: StepRecord) -> list[Segment]:
+    def _decoded_on(self, line: int, newest: StepRecord) -> StepRecord | None:
+        """The newest decoded step on a line."""
+        if self._folding is None:
+            return newest if newest.decoded_prediction is not None else None
+        index = self._folding.decoded_on(line)
+        row = None if index is None else self._trajectory.rows[index]
+        return row if isinstance(row, StepRecord) else None
+
+    def _step_cells(self, newest: StepRecord, span: range, decoded: StepRecord | None) -> list[Segment]:
         quiet, plain = self._tone("quiet"), Style.null()
-        good = self._tone("good") if step.match else plain
-        shown = {
-            "step": (str(step.step), quiet),
-            "loss": (NOT_FINITE, self._tone("bad")) if step.loss is None else (loss_text(step.loss), plain),
-            "similarity": (similarity_text(step.similarity), plain),
-            "lr": ("" if step.lr is None else lr_text(step.lr), quiet),
-            "z_norm": (norm_text(step.z_norm), quiet),
-            "match": (match_sign(step.match), good if step.match else quiet),
-            "prediction": (step.decoded_prediction or "", good),
-            "z": (step.decoded_z or "", quiet),
+        needs_previous = decoded is not None and self._difference is Difference.PREVIOUS
+        previous = self._trajectory.decoded_before(span[0]) if needs_previous else None
+        match = decoded.match if decoded else None
+        good = self._tone("good") if match else plain
+        first_step = self._trajectory.step_at(span[0])
+        steps = str(newest.step) if len(span) == 1 else f"{first_step}–{newest.step}"
+        numbers = {
+            "step": (steps, quiet),
+            "loss": (NOT_FINITE, self._tone("bad"))
+            if newest.loss is None
+            else (loss_text(newest.loss), plain),
+            "similarity": (similarity_text(newest.similarity), plain),
+            "lr": ("" if newest.lr is None else lr_text(newest.lr), quiet),
+            "z_norm": (norm_text(newest.z_norm), quiet),
+        }
+        texts = {
+            "prediction": (decoded and decoded.decoded_prediction, previous and previous.decoded_prediction),
+            "z": (decoded and decoded.decoded_z, previous and previous.decoded_z),
         }
         segments = []
         for column in self._columns:
-            text, style = shown[column.key]
-            if column.is_number:
+            if column.key in texts:
+                style = good if column.key == "prediction" else quiet
+                behind = f" ×{len(span)}" if column.key == "prediction" and len(span) > 1 else ""
+                segments += self._text_cell(*texts[column.key], column.width, style, behind)
+            elif column.key == "match":
+                segments.append(Segment(match_sign(match) + " " * GAP, good if match else quiet))
+            else:
+                if column.key.startswith(TERM_KEY):
+                    text, style = loss_text(newest.terms.get(column.key.removeprefix(TERM_KEY))), quiet
+                else:
+                    text, style = numbers[column.key]
                 # A missing or unending number still takes its column's cells and no more.
                 text = text.rjust(column.width) if len(text) <= column.width else MISSING.rjust(column.width)
-            else:
-                text = fit_text(text, column.width)
-            segments.append(Segment(text + " " * GAP, plain if text.isspace() else style))
+                segments.append(Segment(text + " " * GAP, plain if text.isspace() else style))
         return segments
 
+    def _text_cell(
+        self, text: str | None, previous: str | None, width: int, style: Style, behind: str
+    ) -> list[Segment]:
+        """A text in its column, the words that differ marked, something short behind it."""
+        compared = {Difference.PREVIOUS: previous, Difference.TARGET: self._target, Difference.OFF: None}
+        behind = behind[:width]
+        segments = [
+            Segment(piece, style + self._tone("changed") if tone else style)
+            for piece, tone in text_cell(text or "", compared[self._difference], width - len(behind))
+        ]
+        if behind:
+            segments.append(Segment(behind, self._tone("quiet")))
+        used = sum(segment.cell_length for segment in segments)
+        return [*segments, Segment(" " * (width - used + GAP))]
+
     def _event_cells(self, event: EventRecord, width: int) -> list[Segment]:
-        tone = self._tone(_EVENT_TONES.get(event.kind, "quiet"))
+        tone = self._tone(event_tone(event))
         lead = " " * (self._columns[0].width + GAP)
-        separator = " " if event.kind == "lr" else ": "
-        said = event.kind + separator + event.detail if event.detail else event.kind
-        text = safe_text(said, limit=max(width - len(lead) - 8, 1))
+        text = safe_text(event_text(event), limit=max(width - len(lead) - 8, 1))
         rule = "─" * max(width - 2 * _MARGIN - len(lead) - cell_len(text) - 4, 0)
         quiet = self._tone("quiet")
         return [Segment(lead), Segment("── ", quiet), Segment(text, tone), Segment(" " + rule, quiet)]

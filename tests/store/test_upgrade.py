@@ -1,0 +1,148 @@
+"""A database of the first released schema, upgraded: tests/data/revision_0001.db."""
+
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.control import request
+from engine.errors import UserError
+from engine.spec import RunSpec
+from engine.store.reading import Reader
+from engine.store.schema import SCHEMA, prepare
+from engine.store.writing import add_run
+
+FIRST = Path(__file__).parents[1] / "data" / "revision_0001.db"
+
+Content = dict[str, tuple[list[str], list[tuple[object, ...]]]]
+"""Column names and rows of each table."""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A copy of the database, as a user has it."""
+    return Path(shutil.copy(FIRST, tmp_path / "old.db"))
+
+
+def content(path: Path, like: Content | None = None) -> Content:
+    """What the tables hold; of the tables and columns of `like` alone where it is given."""
+    connection = sqlite3.connect(path)
+    if like is None:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+        names = {
+            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            for (table,) in tables.fetchall()
+        }
+    else:
+        names = {table: columns for table, (columns, _) in like.items()}
+    found = {
+        table: (columns, sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}"), key=repr))
+        for table, columns in names.items()
+    }
+    connection.close()
+    return found
+
+
+def test_an_upgrade_keeps_every_value_of_every_table(old: Path) -> None:
+    before = content(old)
+    assert {"run", "session", "step", "vector", "event", "checkpoint", "command", "worker"} <= set(before)
+    assert len(before["step"][1]) == 224
+    prepare(old)
+    after = content(old, like=before)
+    assert before.pop("alembic_version")[1] == [("0001",)]
+    assert after.pop("alembic_version")[1] == [(SCHEMA,)]
+    assert after == before
+    connection = sqlite3.connect(old)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+
+
+def test_reading_an_older_database_upgrades_it_and_shows_what_it_holds(old: Path) -> None:
+    with Reader(old) as reader:
+        runs = reader.runs()
+        assert [run.weights for run in runs] == [{"cosine": 1.0}, {"ce": 1.0}] * 2
+        assert [run.break_points for run in runs] == [()] * 4
+        assert len(list(reader.all_steps(4))) == 101
+        assert reader.token_losses(4, 100) is None
+        assert reader.notice is None
+
+
+def test_a_copy_as_it_was_is_put_beside_it(old: Path) -> None:
+    prepare(old)
+    copy = old.with_name("old.db.backup-1")
+    assert content(copy) == content(FIRST)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def test_a_copy_that_is_there_already_stays(old: Path) -> None:
+    first = old.with_name("old.db.backup-1")
+    first.write_bytes(b"the only copy of something else")
+    prepare(old)
+    assert first.read_bytes() == b"the only copy of something else"
+    assert content(old.with_name("old.db.backup-1.2")) == content(FIRST)
+
+
+def test_a_run_of_an_older_database_can_be_steered(old: Path) -> None:
+    run = add_run(old, RunSpec(), device="nowhere", session="new")
+    with pytest.raises(UserError, match="has ended"):
+        request(old, 4, "pause")
+    with Reader(old) as reader:
+        assert reader.run(run).number == 1
+
+
+def test_two_processes_that_open_it_at_once_both_read_it(old: Path) -> None:
+    program = (
+        "import pathlib, sys\n"
+        "from engine.store.reading import Reader\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "with Reader(pathlib.Path(sys.argv[1])) as reader:\n"
+        "    print(sum(len(list(reader.all_steps(run.id))) for run in reader.runs()))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(old)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60)[0] for process in processes] == ["224\n", "224\n"]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(path.name for path in old.parent.glob("*.backup-*")) == ["old.db.backup-1"]
+
+
+def test_an_older_database_that_cannot_be_written_is_named_with_the_reason(old: Path) -> None:
+    old.with_name("old.db.lock").mkdir()  # nobody can take a lock that is a folder, not even root
+    before = old.read_bytes()
+    with pytest.raises(
+        UserError, match=rf"old\.db: cannot be written: .*; it has schema 0001 .* {SCHEMA}"
+    ) as error:
+        Reader(old)
+    assert "\n" not in str(error.value)
+    assert old.read_bytes() == before
+
+
+def test_an_upgrade_that_fails_half_way_leaves_the_database_as_it_was(old: Path) -> None:
+    connection = sqlite3.connect(old)
+    connection.execute("CREATE TABLE break_point (id INTEGER PRIMARY KEY)")  # the upgrade's last change
+    connection.close()
+    before = content(old)
+    with pytest.raises(UserError, match=r"old\.db: cannot be written: table break_point already exists"):
+        prepare(old)
+    assert content(old) == before

@@ -1,0 +1,54 @@
+"""Going back from a row that is not finite: what a lower lr can then do."""
+
+import math
+
+from torch import Tensor
+
+from engine.breakpoints import parse_condition
+from engine.optimizer import Optimization
+from engine.worker import ActiveRun
+from tests.engine.toy import toy_bundle, toy_spec
+
+LIMIT = 8.0
+
+
+def no_prediction_beyond_the_limit(module: object, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """A forward hook: embeddings longer than LIMIT give NaN."""
+    return output.where(inputs[0].norm(dim=-1, keepdim=True) < LIMIT, math.nan)
+
+
+def test_a_lower_lr_leads_around_what_is_not_finite() -> None:
+    bundle = toy_bundle()
+    bundle.generator.register_forward_hook(no_prediction_beyond_the_limit)
+    optimization = Optimization([toy_spec(steps=9, lr=0.01, norm="free")], bundle)
+    run = ActiveRun(1, optimization, [parse_condition("not-finite")], before=None, decoded_before=None)
+    hashes = [run.advance().state_hash, run.advance().state_hash]
+
+    optimization.set_lr(0, 100.0)  # a step of this length leads beyond the limit
+    last_good = run.advance()
+    bad = run.advance()
+    assert (bad.step, bad.problem is None) == (3, False)
+    run.step_back(0.01)
+    assert run.next_step == 2
+    again = run.advance()
+    assert (again.step, again.state_hash, again.lr) == (2, last_good.state_hash, 0.01)
+    rest = [run.advance() for _ in range(7)]
+    assert optimization.done
+    assert all(step.problem is None for step in rest)
+
+    calm = Optimization([toy_spec(steps=9, lr=0.01, norm="free")], bundle)
+    expected = [calm.advance()[0].state_hash for _ in range(10)]
+    assert [*hashes, again.state_hash, *(step.state_hash for step in rest)] == expected
+
+
+def test_a_run_that_cannot_go_back_stays_where_it_is() -> None:
+    """Its first row is not finite: other weights may help, and it is evaluated again."""
+    optimization = Optimization([toy_spec(steps=3, weights={"ce": 1.0, "mse": 1e300})], toy_bundle())
+    run = ActiveRun(1, optimization, [parse_condition("not-finite")], before=None, decoded_before=None)
+    for _ in range(2):
+        step = run.advance()
+        assert (step.step, step.loss) == (0, math.inf)
+        run.step_back(0.01)
+    optimization.set_weights(0, {"ce": 1.0})
+    assert [run.advance().step for _ in range(4)] == [0, 1, 2, 3]
+    assert optimization.done

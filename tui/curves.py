@@ -1,0 +1,168 @@
+"""The numbers of a whole trajectory as curves, in a bounded number of buckets, however long it gets."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from engine.store.records import EventRecord, StepRecord
+from tui.sparkline import Range, between
+
+MAX_BUCKETS = 512
+
+MARKED = frozenset({"lr", "weight", "paused", "resumed", "extended", "break-point"})
+"""Kinds of events that a chart shows: where the user changed something, or the run waited."""
+
+_NOT_MARKED = ("set: ", "removed: ")
+"""Details of break-points that were only noted down."""
+
+
+_EMPTY: Range = (math.inf, -math.inf)
+"""A bucket without a value yet; joined with a range it is that range."""
+
+
+class Chart(StrEnum):
+    """What a chart can show; the value is what stands beside it."""
+
+    LOSS = "loss"
+    TERMS = "terms"
+    SIMILARITY = "sim"
+    LR = "lr"
+    GRAD_NORM = "|grad|"
+    Z_NORM = "|z|"
+
+    @property
+    def following(self) -> "Chart":
+        """The next one of the cycle."""
+        charts = list(Chart)
+        return charts[(charts.index(self) + 1) % len(charts)]
+
+
+def values_of(chart: Chart, steps: Sequence[StepRecord]) -> dict[str, list[float | None]]:
+    """The series of a chart over some rows, by name; None where a value is not there or not finite."""
+    if chart is Chart.TERMS:
+        names = dict.fromkeys(name for step in (steps[:1], steps[-1:]) for row in step for name in row.terms)
+        return {name: [step.terms.get(name) for step in steps] for name in names}
+    if chart is Chart.LOSS:
+        return {chart: [step.loss for step in steps]}
+    if chart is Chart.SIMILARITY:
+        return {chart: [step.similarity for step in steps]}
+    if chart is Chart.LR:
+        rates = [step.lr for step in steps]
+        # No update is made from the last row of a run, so that it has none: that is no gap.
+        return {chart: rates[:-1] if rates and rates[-1] is None else rates}
+    if chart is Chart.GRAD_NORM:
+        return {chart: [step.grad_norm for step in steps]}
+    return {chart: [step.z_norm for step in steps]}
+
+
+def is_marked(event: EventRecord) -> bool:
+    """Whether a chart has a vertical line where an event happened."""
+    return event.step is not None and event.kind in MARKED and not event.detail.startswith(_NOT_MARKED)
+
+
+@dataclass(frozen=True)
+class Charted:
+    """What there is to draw of a run."""
+
+    title: str
+    rows: Sequence[StepRecord | EventRecord]
+    marks: Collection[int]
+    """Steps at which something was changed."""
+
+
+class Curves:
+    """Lowest and highest values of equal stretches of steps, and where something was changed.
+
+    Rows may come in any order of chunks; a chunk costs the same at any length of the trajectory.
+    """
+
+    def __init__(self) -> None:
+        self.steps_per_bucket = 1
+        self.last_step: int | None = None
+        """The newest step that has been added."""
+        self.marks: set[int] = set()
+        """Steps at which something was changed."""
+        self._charts: dict[Chart, dict[str, list[Range | None]]] = {chart: {} for chart in Chart}
+
+    def extend(self, steps: Sequence[StepRecord]) -> None:
+        """Add rows, in order."""
+        if not steps:
+            return
+        first, last = steps[0].step, steps[-1].step
+        if last - first + 1 != len(steps):  # a published table has only some of its rows
+            for step in steps:
+                self.extend((step,))
+            return
+        while last // self.steps_per_bucket >= MAX_BUCKETS:
+            self._halve()
+        if self.last_step is None or last > self.last_step:
+            self.last_step = last
+        for chart, curves in self._charts.items():
+            for name, values in values_of(chart, steps).items():
+                self._add(curves.setdefault(name, []), first, values)
+
+    def mark(self, events: Iterable[EventRecord]) -> None:
+        """Note where something was changed."""
+        self.marks.update(event.step for event in events if event.step is not None and is_marked(event))
+
+    def ranges(self, chart: Chart) -> Mapping[str, Sequence[Range | None]]:
+        """The curves of a chart by name, each as its buckets from the first step to the last.
+
+        One is None when any of its values is not finite, for what is rare is what is looked for. Over steps
+        that have no row the curve goes straight on.
+        """
+        if self.last_step is None:
+            return {}
+        count = self.last_step // self.steps_per_bucket + 1
+        return {
+            name: _bridged(buckets) + [None] * (count - len(buckets))
+            for name, buckets in self._charts[chart].items()
+        }
+
+    def _add(self, buckets: list[Range | None], first: int, values: Sequence[float | None]) -> None:
+        size = self.steps_per_bucket
+        start = 0
+        while start < len(values):
+            index, within = divmod(first + start, size)
+            end = min(start + size - within, len(values))
+            buckets.extend([_EMPTY] * (index + 1 - len(buckets)))
+            buckets[index] = _joined(buckets[index], _range(values[start:end]))
+            start = end
+
+    def _halve(self) -> None:
+        self.steps_per_bucket *= 2
+        for curves in self._charts.values():
+            for name, buckets in curves.items():
+                firsts, seconds = buckets[::2], buckets[1::2]
+                seconds += [_EMPTY] * (len(firsts) - len(seconds))
+                curves[name] = [_joined(first, second) for first, second in zip(firsts, seconds, strict=True)]
+
+
+def _range(values: Sequence[float | None]) -> Range | None:
+    """Lowest and highest of values; None when one is not finite."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not math.isfinite(sum(known)):
+        return None
+    return min(known), max(known)
+
+
+def _joined(first: Range | None, second: Range | None) -> Range | None:
+    if first is None or second is None:
+        return None
+    return min(first[0], second[0]), max(first[1], second[1])
+
+
+def _bridged(buckets: list[Range | None]) -> list[Range | None]:
+    """Buckets in which those without a row lie on a straight line between their neighbours."""
+    if _EMPTY not in buckets:
+        return list(buckets)
+    bridged: list[Range | None] = [None if bucket == _EMPTY else bucket for bucket in buckets]
+    filled = [place for place, bucket in enumerate(buckets) if bucket != _EMPTY]
+    for before, after in pairwise(filled):
+        first, second = buckets[before], buckets[after]
+        if first is not None and second is not None:
+            for place in range(before + 1, after):
+                bridged[place] = between(first, second, (place - before) / (after - before))
+    return bridged

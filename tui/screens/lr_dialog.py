@@ -1,0 +1,75 @@
+"""The dialog that sets the learning rate to a value and shows how it was changed before."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static
+
+from engine.errors import UserError
+from engine.store.records import EventRecord, RunRecord
+from tui.moments import moment_text
+from tui.numbers import lr_text
+from tui.requests import Requests
+from tui.screens.dialog import Dialog, DialogField, Values, Wanted
+from tui.text import fit_text, safe_text
+
+_SHOWN_CHANGES = 6
+
+
+class LrDialog(Dialog):
+    """A learning rate, and the newest changes of the run's."""
+
+    title_words: ClassVar[str] = "learning rate"
+    accept_words: ClassVar[str] = "sets it"
+
+    def __init__(self, run: RunRecord, requests: Requests, database: Path, proposed: float | None) -> None:
+        """`proposed`: what the learning rate will be once all that is pending is done."""
+        value = "" if proposed is None else f"{proposed:g}"
+        field = DialogField("lr", "learning rate", value, f"in force {lr_text(run.lr)}")
+        super().__init__(run, requests, [field])
+        self._database = database
+
+    def compose_more(self) -> ComposeResult:
+        """Room for the changes."""
+        yield Static("", id="changes", markup=False)
+
+    def prepare(self) -> list[EventRecord]:
+        """Read the changes."""
+        from engine.spec import check_lr  # noqa: F401  # slow, and `check` must not be
+        from engine.store.reading import Reader
+
+        with Reader(self._database) as reader:
+            return [event for event in reader.events(self.run.id) if event.kind == "lr"]
+
+    def show_prepared(self, content: object) -> None:
+        """Show the changes."""
+        assert isinstance(content, list)
+        self.query_one("#changes", Static).update(Content("\n".join(change_lines(content, time.time()))))
+
+    def check(self, values: Values) -> Wanted:
+        """The learning rate."""
+        from engine.spec import check_lr
+
+        try:
+            lr = float(values["lr"])
+        except ValueError:
+            raise UserError(f"lr: {values['lr'][:20] or 'empty'}: should be a number") from None
+        return Wanted("set", {"lr": check_lr(lr)}, f"{lr_text(self.run.lr)} → {lr_text(lr)}")
+
+
+def change_lines(changes: Sequence[EventRecord], now_s: float) -> list[str]:
+    """The newest changes, newest first, one line each: step, old → new, when, who."""
+    if not changes:
+        return ["It was never changed."]
+    lines = ["last changes"]
+    for change in reversed(changes[-_SHOWN_CHANGES:]):
+        step = "" if change.step is None else f"step {change.step}"
+        moment = moment_text(change.time, now_s)
+        lines.append(
+            f"{step:<11}{fit_text(change.detail, 20)}  {moment:<11}  {safe_text(change.who, limit=24)}"
+        )
+    return lines
