@@ -92,9 +92,7 @@ class ExplorerApp(App[object]):
         """Run the app until the user leaves, then say on the shell what goes on without it."""
         result = super().run(*arguments, **options)
         for number in (signal.SIGHUP, signal.SIGTERM):
-            signal.signal(
-                number, signal.SIG_IGN
-            )  # it is leaving already, and Python drops its handlers early
+            signal.signal(number, signal.SIG_IGN)  # Python drops its own handlers before it ends
         if self.farewell:
             print(self.farewell)
         return result

@@ -1,18 +1,14 @@
 """Pictures of the screen; none depends on the time or on the day."""
 
 from pathlib import Path
-from typing import Any, Protocol
 
 import pytest
 from textual.pilot import Pilot
 
 from engine.store.records import Status
-from tests.tui.conftest import RecordingControl
+from tests.tui.pictures import SIZES, Compare, app_on
 from tests.tui.recording import Recording, published_like_rows, row
-from tests.tui.screen import LARGE, MEDIUM, SMALL, expect_shown
-from tui.app import ExplorerApp
-
-SIZES = pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+from tests.tui.screen import MEDIUM, expect_shown
 
 _HOSTILE_TARGET = "[red]markup[/red] \x1b[31mescape\x1b[0m \u202etxt.exe 日本語 👩‍👩‍👧"
 _HOSTILE_TEXTS = (
@@ -25,23 +21,12 @@ _HOSTILE_TEXTS = (
 )
 
 
-class Compare(Protocol):
-    """Compares a picture of the app with the stored one."""
-
-    def __call__(self, app: ExplorerApp, *, terminal_size: tuple[int, int], run_before: Any) -> bool: ...
-
-
-def _app(database: Path) -> ExplorerApp:
-    control = RecordingControl()
-    return ExplorerApp(database, load_control=lambda: control, clock=lambda: 0.0)
-
-
 @SIZES
 def test_empty(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "No runs yet")
 
-    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -61,7 +46,7 @@ def test_running(snap_compare: Compare, database: Path, recording: Recording, si
         await user.press("down")
         await expect_shown(user, "pending: pause", "43      0.1027")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -75,7 +60,7 @@ def test_paused(snap_compare: Compare, database: Path, recording: Recording, siz
         await user.press("tab", "up")
         await user.pause()
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -88,7 +73,7 @@ def test_failed(snap_compare: Compare, database: Path, recording: Recording, siz
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "✗ failed", "not finite")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -108,7 +93,7 @@ def test_hostile_texts(
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "[bold]not bold[/bold]", "lr [red]0.01␛[31m → 0.02")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -124,7 +109,7 @@ def test_form(
         await user.press("tab", "tab", "backspace")
         await expect_shown(user, "weight of ce")
 
-    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
 
 def test_help(snap_compare: Compare, tmp_path: Path) -> None:
@@ -133,4 +118,4 @@ def test_help(snap_compare: Compare, tmp_path: Path) -> None:
         await user.press("question_mark")
         await expect_shown(user, "Show this help")
 
-    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=MEDIUM, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=MEDIUM, run_before=shown)

@@ -6,11 +6,9 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.store.records import Status
-from tests.tui.conftest import RecordingControl
+from tests.tui.pictures import SIZES, Compare, app_on
 from tests.tui.recording import Recording, published_like_rows
 from tests.tui.screen import MEDIUM, SMALL, expect, expect_shown, text
-from tests.tui.test_snapshots import SIZES, Compare
-from tui.app import ExplorerApp
 
 _LOG = """\
 2026-01-02 03:04:01 [77] run 1: loading mini
@@ -32,11 +30,6 @@ def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("tui.screens.log", "tui.screens.lr_dialog"):
         monkeypatch.setattr(f"{module}.moment_text", lambda moment_s, now_s: "14:02:07")
     monkeypatch.setattr("engine.store.writing.who", lambda: "ada@gpu-box")
-
-
-def _app(database: Path) -> ExplorerApp:
-    control = RecordingControl()
-    return ExplorerApp(database, load_control=lambda: control, clock=lambda: 0.0)
 
 
 def _running(recording: Recording) -> None:
@@ -79,7 +72,7 @@ def test_dialog(
     async def pressed(user: Pilot[object]) -> None:
         await _press(user, *keys, shown=shown)
 
-    assert snap_compare(_app(database), terminal_size=SMALL, run_before=pressed)
+    assert snap_compare(app_on(database), terminal_size=SMALL, run_before=pressed)
 
 
 def test_dialog_on_a_tall_screen(snap_compare: Compare, database: Path, recording: Recording) -> None:
@@ -88,7 +81,7 @@ def test_dialog_on_a_tall_screen(snap_compare: Compare, database: Path, recordin
     async def pressed(user: Pilot[object]) -> None:
         await _press(user, "L", shown="0.01 → 0.02 ")
 
-    assert snap_compare(_app(database), terminal_size=MEDIUM, run_before=pressed)
+    assert snap_compare(app_on(database), terminal_size=MEDIUM, run_before=pressed)
 
 
 @SIZES
@@ -101,7 +94,7 @@ def test_log_of_events(
         await _press(user, "o", shown="log of the worker of cpu")
         await expect(user, lambda: "resumed" in text(user))
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=pressed)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=pressed)
 
 
 @SIZES
@@ -120,4 +113,4 @@ def test_log_of_a_failed_run(
         await user.press("tab")
         await expect_shown(user, "03:04:01 [77] run 1: loading mini")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=pressed)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=pressed)

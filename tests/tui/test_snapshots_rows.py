@@ -1,19 +1,15 @@
 """Pictures of the trajectory table in its ways of showing rows, and of an opened row."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from engine.spec import PUBLISHED_TARGET
-from tests.tui.conftest import RecordingControl
+from tests.tui.pictures import SIZES, Compare, app_on, sizes
 from tests.tui.recording import Recording, published_like_rows, row
-from tests.tui.screen import LARGE, MEDIUM, SMALL, expect, expect_shown, table_of, text
-from tui.app import ExplorerApp
-
-SIZES = pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+from tests.tui.screen import SMALL, expect, expect_shown, table_of, text
 
 _TEXTS = (
     "I eat cheese every day.",
@@ -32,17 +28,6 @@ _Z_TEXTS = (
 _HOSTILE = "[b]no[/b] \x1b[2J\u202etxt.exe 日本語の文章、한국어 👩‍👩‍👧 e" + "\u0301" * 9 + " " + "Lily " * 400
 _TOKENS = 16
 """Of the published target with its language and its end, in the embedded bundle."""
-
-
-class Compare(Protocol):
-    """Compares a picture of the app with the stored one."""
-
-    def __call__(self, app: ExplorerApp, *, terminal_size: tuple[int, int], run_before: Any) -> bool: ...
-
-
-def _app(database: Path) -> ExplorerApp:
-    control = RecordingControl()
-    return ExplorerApp(database, load_control=lambda: control, clock=lambda: 0.0)
 
 
 def _record(recording: Recording) -> int:
@@ -83,7 +68,7 @@ def test_words_that_changed(
     async def shown(user: Pilot[object]) -> None:
         await _shown(user, "left_square_bracket", "left_square_bracket", *["down"] * 8)
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -96,7 +81,7 @@ def test_words_that_differ_from_the_target(
         await _shown(user, "home", "d")
         await expect_shown(user, "≠ target")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -109,7 +94,7 @@ def test_folded_with_events(
         await _shown(user, "z", "up")
         await expect_shown(user, "break-point met: loss<0.1")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -127,10 +112,10 @@ def test_opened_row(
         await user.press("enter")
         await expect_shown(user, "step 20 of 100", "▲")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
-@pytest.mark.parametrize("size", [SMALL], ids=["80x24"])
+@sizes(SMALL)
 def test_opened_row_that_was_not_decoded(
     snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
 ) -> None:
@@ -142,7 +127,7 @@ def test_opened_row_that_was_not_decoded(
         await user.press("tab", "enter")
         await expect_shown(user, "the last decoded one", "not recorded with this row")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -158,10 +143,10 @@ def test_opened_row_with_hostile_texts(
         await expect_shown(user, "step 0 of 100")
         await expect(user, lambda: "reading" not in text(user))
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
-@pytest.mark.parametrize("size", [SMALL], ids=["80x24"])
+@sizes(SMALL)
 def test_what_to_copy(
     snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
 ) -> None:
@@ -175,10 +160,10 @@ def test_what_to_copy(
         await user.press("c")
         await expect_shown(user, "copy from step 20")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
-@pytest.mark.parametrize("size", [SMALL], ids=["80x24"])
+@sizes(SMALL)
 def test_where_to_write_z(
     snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
 ) -> None:
@@ -195,4 +180,4 @@ def test_where_to_write_z(
         await user.press("enter")
         await expect_shown(user, "should end in one of")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)

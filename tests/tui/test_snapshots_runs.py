@@ -6,20 +6,11 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.store.records import Status
-from tests.tui.conftest import RecordingControl
+from tests.tui.pictures import SIZES, Compare, app_on
 from tests.tui.recording import Recording, published_like_rows, row
-from tests.tui.screen import LARGE, MEDIUM, SMALL, expect_shown
+from tests.tui.screen import MEDIUM, expect_shown
 from tests.tui.test_run_list import fork
-from tests.tui.test_snapshots import Compare
-from tui.app import ExplorerApp
 from tui.themes import ANSI
-
-SIZES = pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
-
-
-def _app(database: Path) -> ExplorerApp:
-    control = RecordingControl()
-    return ExplorerApp(database, load_control=lambda: control, clock=lambda: 0.0)
 
 
 @pytest.fixture
@@ -57,7 +48,7 @@ async def _shown(user: Pilot[object]) -> None:
 
 @SIZES
 def test_tree(snap_compare: Compare, tree: Path, size: tuple[int, int]) -> None:
-    assert snap_compare(_app(tree), terminal_size=size, run_before=_shown)
+    assert snap_compare(app_on(tree), terminal_size=size, run_before=_shown)
 
 
 @SIZES
@@ -67,7 +58,7 @@ def test_ranking_with_a_filter(snap_compare: Compare, tree: Path, size: tuple[in
         await user.press("S", "slash", *"steps>50 loss<3")
         await expect_shown(user, "3 of 5 runs, by loss")
 
-    assert snap_compare(_app(tree), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tree), terminal_size=size, run_before=shown)
 
 
 def test_wrong_filter(snap_compare: Compare, tree: Path) -> None:
@@ -76,7 +67,7 @@ def test_wrong_filter(snap_compare: Compare, tree: Path) -> None:
         await user.press("slash", *"loss<much")
         await expect_shown(user, "loss<much: a")
 
-    assert snap_compare(_app(tree), terminal_size=MEDIUM, run_before=shown)
+    assert snap_compare(app_on(tree), terminal_size=MEDIUM, run_before=shown)
 
 
 def test_closed_session(snap_compare: Compare, tree: Path) -> None:
@@ -85,7 +76,7 @@ def test_closed_session(snap_compare: Compare, tree: Path) -> None:
         await user.press("end", "left", "left", "left", "left")
         await expect_shown(user, "▸ Monday")
 
-    assert snap_compare(_app(tree), terminal_size=MEDIUM, run_before=shown)
+    assert snap_compare(app_on(tree), terminal_size=MEDIUM, run_before=shown)
 
 
 @pytest.mark.parametrize("presses", [1, 2, 3], ids=["terms", "sim", "lr"])
@@ -95,7 +86,7 @@ def test_strip(snap_compare: Compare, tree: Path, presses: int) -> None:
         await user.press(*["c"] * presses)
         await user.pause()
 
-    assert snap_compare(_app(tree), terminal_size=MEDIUM, run_before=shown)
+    assert snap_compare(app_on(tree), terminal_size=MEDIUM, run_before=shown)
 
 
 @SIZES
@@ -105,11 +96,11 @@ def test_chart(snap_compare: Compare, tree: Path, size: tuple[int, int]) -> None
         await user.press("C")
         await expect_shown(user, "loss, logarithmic, 61 rows", " 50 ", "esc close")
 
-    assert snap_compare(_app(tree), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tree), terminal_size=size, run_before=shown)
 
 
 def test_chart_of_terms_zoomed_in_16_colours(snap_compare: Compare, tree: Path) -> None:
-    app = _app(tree)
+    app = app_on(tree)
     app.theme = ANSI.name
 
     async def shown(user: Pilot[object]) -> None:

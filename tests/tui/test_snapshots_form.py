@@ -6,25 +6,18 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.spec import RunSpec
-from tests.tui.conftest import RecordingControl
+from tests.tui.pictures import Compare, app_on, sizes
 from tests.tui.recording import Recording
 from tests.tui.screen import MEDIUM, SMALL, expect_shown, form_of
-from tests.tui.test_snapshots import Compare
-from tui.app import ExplorerApp
 from tui.presets import Preset, save_preset
 
-SIZES = pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+SIZES = sizes(SMALL, MEDIUM)
 
 
 @pytest.fixture(autouse=True)
 def words_are_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures do not depend on the tokenizer that is shipped."""
     monkeypatch.setattr("engine.tokens.count_tokens", lambda bundle, text: len(text.split()))
-
-
-def _app(database: Path) -> ExplorerApp:
-    control = RecordingControl()
-    return ExplorerApp(database, load_control=lambda: control, clock=lambda: 0.0)
 
 
 async def _open(user: Pilot[object], *shown: str) -> None:
@@ -42,7 +35,7 @@ def test_form_with_wrong_fields(snap_compare: Compare, tmp_path: Path, size: tup
         await user.press("enter")
         await expect_shown(user, "4 fields to mend first", "should be a valid number", "allowed are changed")
 
-    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -53,7 +46,7 @@ def test_form_with_too_long_a_sentence(snap_compare: Compare, tmp_path: Path, si
         await user.press("tab", "end", "x")
         await expect_shown(user, "131 of 125 tokens: too long")
 
-    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -67,7 +60,7 @@ def test_form_at_its_end_with_copies_of_a_random_start(
         await user.press("0")
         await expect_shown(user, "direction seeds from 7 on", "keep z")
 
-    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -82,7 +75,7 @@ def test_form_with_hostile_texts_of_the_last_run(
         await user.press("n")
         await expect_shown(user, "New run", "of 125 tokens", "last run: [b]")
 
-    assert snap_compare(_app(database), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -98,7 +91,7 @@ def test_form_asks_for_the_name_of_a_preset(
         await user.press(*"slow")
         await expect_shown(user, "takes the place of the preset slow")
 
-    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
 
 @SIZES
@@ -112,4 +105,4 @@ def test_form_with_a_damaged_file_of_presets(
     async def shown(user: Pilot[object]) -> None:
         await _open(user, "is damaged")
 
-    assert snap_compare(_app(tmp_path / "none.db"), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)

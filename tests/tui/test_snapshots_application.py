@@ -2,28 +2,19 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from engine.store.records import Status
-from tests.tui.conftest import RecordingControl
+from tests.tui.pictures import SIZES, Compare, app_on, sizes
 from tests.tui.recording import Recording, published_like_rows
 from tests.tui.screen import LARGE, MEDIUM, SMALL, expect_shown
-from tests.tui.test_snapshots import SIZES, Compare
 from tui.actions import Place
 from tui.app import ExplorerApp
-from tui.settings import THEME_NAMES, Settings
+from tui.settings import THEME_NAMES
 
 _OTHER_THEMES = [name for name in THEME_NAMES if name != "sonar"]
-
-
-def _app(database: Path, **settings: Any) -> ExplorerApp:
-    control = RecordingControl()
-    return ExplorerApp(
-        database, settings=Settings(**settings), load_control=lambda: control, clock=lambda: 0.0
-    )
 
 
 def _some_runs(recording: Recording) -> None:
@@ -47,7 +38,7 @@ def test_theme(snap_compare: Compare, database: Path, recording: Recording, them
         await expect_shown(user, "step 43 of 100")
         await user.press("tab", "up", "up")
 
-    assert snap_compare(_app(database, theme=theme), terminal_size=MEDIUM, run_before=shown)
+    assert snap_compare(app_on(database, theme=theme), terminal_size=MEDIUM, run_before=shown)
 
 
 @SIZES
@@ -57,17 +48,17 @@ def test_ascii(snap_compare: Compare, database: Path, recording: Recording, size
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "step 43 of 100")
 
-    assert snap_compare(_app(database, ascii=True), terminal_size=size, run_before=shown)
+    assert snap_compare(app_on(database, ascii=True), terminal_size=size, run_before=shown)
 
 
-@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x48"])
+@sizes(SMALL, LARGE)
 def test_help_with_keys_of_ones_own(snap_compare: Compare, database: Path, size: tuple[int, int]) -> None:
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "No runs yet")
         await user.press("f5")
         await expect_shown(user, Place.EXPLORER)
 
-    app = _app(database, keys={"new_run": "N", "help": "f5", "lower_lr": "_"})
+    app = app_on(database, keys={"new_run": "N", "help": "f5", "lower_lr": "_"})
     assert snap_compare(app, terminal_size=size, run_before=shown)
 
 
@@ -80,4 +71,4 @@ def test_slow_line(snap_compare: Compare, database: Path, recording: Recording) 
         user.app._link.look(30, time.monotonic())
         await expect_shown(user, "link: slow")
 
-    assert snap_compare(_app(database), terminal_size=SMALL, run_before=shown)
+    assert snap_compare(app_on(database), terminal_size=SMALL, run_before=shown)
