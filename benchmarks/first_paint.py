@@ -9,7 +9,9 @@ is on the screen.
 import os
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pexpect
 
@@ -18,14 +20,30 @@ SIZE = (40, 120)
 _TIMEOUT_S = 60.0
 
 
+def terminal_environment(home: Path) -> dict[str, str]:
+    """The environment of a colour terminal, in which the user has no configuration and no earlier view."""
+    return {
+        **os.environ,
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        "XDG_CONFIG_HOME": str(home),
+        "XDG_STATE_HOME": str(home),
+    }
+
+
 def first_paint_s() -> float:
     """Seconds from starting the process to the footer on the screen."""
+    with tempfile.TemporaryDirectory() as home:
+        return _first_paint_s(terminal_environment(Path(home)))
+
+
+def _first_paint_s(environment: dict[str, str]) -> float:
     started = time.perf_counter()
     child = pexpect.spawn(
         sys.executable,
         ["-m", "tui"],
         dimensions=SIZE,
-        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        env=environment,
         timeout=_TIMEOUT_S,
     )
     child.expect(FOOTER)
