@@ -20,6 +20,7 @@ from textual.binding import BindingType
 from textual.events import DescendantFocus
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widget import Widget
 
 from engine.store.location import database_path
 from engine.store.records import RunRecord
@@ -38,6 +39,14 @@ from tui.view_state import ViewMemory, ViewState
 _LOOK_AT_LINK_S = 0.25
 _KEEP_VIEW_S = 3.0
 _SLOW_HZ = 2.0
+
+
+_PALETTE = {
+    Place.EXPLORER: ("", ""),
+    Place.RUNS: ("List: ", "#runs"),
+    Place.TABLE: ("Table: ", "#table"),
+}
+"""Whose actions the command palette offers: what stands before their names, and who carries them out."""
 
 
 class ExplorerApp(App[object]):
@@ -127,17 +136,30 @@ class ExplorerApp(App[object]):
             event.widget.cursor_blink = False
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer the registry's actions in the command palette."""
-        explorer = self._explorer
-        if screen is explorer and explorer is not None:
-            for action in self.keymap.at(Place.EXPLORER):
+        """Offer everything that the main screen can do in the command palette, with its key."""
+        if screen is not self._explorer:
+            return
+        for place, (title, selector) in _PALETTE.items():
+            for action in self.keymap.at(place):
                 if action.name != "palette":
-                    carry_out = partial(self.run_action, action.name, explorer)
-                    yield SystemCommand(action.label.capitalize(), action.help, carry_out)
-            for theme in THEMES:
-                yield SystemCommand(
-                    f"Theme: {theme.name}", "Change the colours", partial(setattr, self, "theme", theme.name)
-                )
+                    label = action.label if title else action.label.capitalize()
+                    yield SystemCommand(
+                        title + label,
+                        f"{action.help}  ({action.shown_key})",
+                        partial(self._carry_out, action.name, selector),
+                    )
+        for theme in THEMES:
+            yield SystemCommand(
+                f"Theme: {theme.name}", "Change the colours", partial(setattr, self, "theme", theme.name)
+            )
+
+    async def _carry_out(self, action: str, selector: str) -> None:
+        """Do what a key does, where the key works."""
+        assert self._explorer is not None
+        target: Widget = self._explorer
+        if selector:
+            target = self._explorer.query_one(selector).focus()
+        await self.run_action(action, target)
 
     async def action_leave(self) -> None:
         """Leave after what was asked for has been written; runs go on."""

@@ -151,6 +151,10 @@ async def _the_palette_finds_actions_of_the_registry(
     await user.press(*"published", "enter")
     await expect(user, lambda: control.queued)
     assert control.queued == [(RunSpec(), None, None)]
+    await user.press("ctrl+p", *"table: first row")
+    await expect_shown(user, "Go to the first row  (home)")
+    await user.press("enter")
+    await expect(user, lambda: table_of(user).has_focus)
 
 
 @behaviour(Place.EXPLORER, "help")

@@ -77,6 +77,44 @@ def test_failed(snap_compare: Compare, database: Path, recording: Recording, siz
 
 
 @SIZES
+def test_queued_without_a_worker(
+    snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
+) -> None:
+    recording.queue(name="waits")
+
+    async def shown(user: Pilot[object]) -> None:
+        await expect_shown(user, "No steps yet", "not there yet")
+
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
+
+
+@SIZES
+def test_first_step_not_finite(
+    snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
+) -> None:
+    run = recording.begin(norm="free")
+    recording.steps(run, [row(run, 0, loss=None, similarity=None, grad_norm=None, lr=None)])
+    recording.end(run, 0, Status.FAILED, "step 0: the loss is not finite")
+
+    async def shown(user: Pilot[object]) -> None:
+        await expect_shown(user, "✗ failed", "not finite")
+
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
+
+
+@SIZES
+def test_crashed(snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]) -> None:
+    run = recording.begin()
+    recording.steps(run, published_like_rows(run, 15))
+    recording.abandon(run)
+
+    async def shown(user: Pilot[object]) -> None:
+        await expect_shown(user, "! crashed", "r goes on from the last checkpoint")
+
+    assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
+
+
+@SIZES
 def test_hostile_texts(
     snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
 ) -> None:

@@ -236,12 +236,13 @@ class ExplorerScreen(SteeringScreen):
         self.app.push_screen(form, self._select_queued)
 
     def action_run_published(self) -> None:
-        """Queue the published experiment."""
+        """Queue the published experiment, on the bundle that the user has set."""
+        bundle = self.app.settings.bundle
 
         def queue(control: Control) -> Message:
-            from engine.spec import RunSpec
+            from engine.spec import parse_spec
 
-            return RunQueued(control.queue_run(self._database, RunSpec()))
+            return RunQueued(control.queue_run(self._database, parse_spec(bundle=bundle)))
 
         self._requests.submit(self, queue, Refused)
 
