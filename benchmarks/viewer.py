@@ -113,7 +113,7 @@ def measure_append(folder: Path) -> Iterator[Measurement]:
 async def _appends_ms(database: Path, run: int) -> tuple[list[float], list[float]]:
     """Milliseconds of each append: of the table alone, and of all that the screen does about a new row."""
     from tui.app import ExplorerApp
-    from tui.live import TrajectoryRead
+    from tui.news import TrajectoryRead
     from tui.widgets.trajectory_table import TrajectoryTable
 
     app = ExplorerApp(database)

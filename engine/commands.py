@@ -50,7 +50,8 @@ def parse_halt(arguments: Mapping[str, Any], *, next_step: int, steps: int) -> H
     if set(arguments) == {"until"}:
         until = _whole_number("until", arguments["until"])
         if until < next_step:
-            raise UserError(f"until: {until}: the run is at step {next_step} already")
+            reached = f"the run is at step {next_step - 1} already" if next_step else "should be 0 or more"
+            raise UserError(f"until: {until}: {reached}")
         if until > steps:
             raise UserError(f"until: {until}: the run ends with step {steps}")
         return Halt(until, f"until step {until}", f"at step {until}")

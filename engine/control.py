@@ -33,6 +33,7 @@ from engine.workerfiles import worker_log
 
 if TYPE_CHECKING:  # pydantic is only imported when something is queued: a viewer's first paint needs none
     from engine.spec import RunSpec, VectorInit
+    from engine.store.writing import Wish
 
 _POLL_S = 0.02
 
@@ -62,32 +63,39 @@ def queue_run(
     Raises:
         UserError: something in the spec cannot be had, and nothing is queued.
     """
-    from engine.spec import VectorInit
-    from engine.store.writing import add_run
-    from engine.tokens import check_lengths
-
-    find_bundle(spec.bundle)
-    check_lengths(spec)
-    session = _checked_name("session", date.today().isoformat() if session is None else session)
-    if name is not None:
-        name = _checked_name("name", name)
-    conditions = list(dict.fromkeys(str(parse_condition(condition)) for condition in break_points))
-    if initial is None and isinstance(spec.init, VectorInit):
-        initial = _stored_vector(database, spec.init)
-    if initial is not None and not (initial.ndim == 1 and initial.size and _is_usable(initial)):
-        raise UserError("init: a vector must be one row of finite numbers that are not all 0")
-    device = resolve_device(spec.device)
-    run = add_run(
-        database,
-        spec,
-        device=device,
-        session=session,
-        name=name,
-        initial=initial,
-        break_points=conditions,
-    )
-    ensure_worker(database, device)
+    wish = _checked_wish(database, spec, name, initial, break_points)
+    (run,) = _queue(database, [wish], session)
     return run
+
+
+def queue_runs(
+    database: Path,
+    specs: Sequence["RunSpec"],
+    *,
+    session: str | None = None,
+    names: Sequence[str | None],
+    break_points: Sequence[str] = (),
+) -> list[int]:
+    """Queue several runs at once: all of them, or none.
+
+    Args:
+        database: Created when it does not exist.
+        specs: What to optimise, one or more.
+        session: Name of the session to put them into; today's date if None.
+        names: One for each spec.
+        break_points: Conditions under which each of them pauses (engine.breakpoints).
+
+    Returns:
+        The ids of the runs.
+
+    Raises:
+        UserError: something in a spec cannot be had, or the database cannot be written; nothing is queued.
+    """
+    wishes = [
+        _checked_wish(database, spec, name, None, break_points)
+        for spec, name in zip(specs, names, strict=True)
+    ]
+    return _queue(database, wishes, session)
 
 
 def request(database: Path, run_id: int, kind: str, arguments: Mapping[str, Any] | None = None) -> int:
@@ -180,6 +188,40 @@ def default_device() -> str:
         return "cpu"
     cards = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()  # dxg: WSL 2
     return "cuda:0" if cards else "cpu"
+
+
+def _checked_wish(
+    database: Path,
+    spec: "RunSpec",
+    name: str | None,
+    initial: VectorArray | None,
+    break_points: Sequence[str],
+) -> "Wish":
+    """A run that can be done, as far as that can be known without its models."""
+    from engine.spec import VectorInit
+    from engine.store.writing import Wish
+    from engine.tokens import check_lengths
+
+    find_bundle(spec.bundle)
+    check_lengths(spec)
+    if name is not None:
+        name = _checked_name("name", name)
+    conditions = list(dict.fromkeys(str(parse_condition(condition)) for condition in break_points))
+    if initial is None and isinstance(spec.init, VectorInit):
+        initial = _stored_vector(database, spec.init)
+    if initial is not None and not (initial.ndim == 1 and initial.size and _is_usable(initial)):
+        raise UserError("init: a vector must be one row of finite numbers that are not all 0")
+    return Wish(spec, resolve_device(spec.device), name, initial, conditions)
+
+
+def _queue(database: Path, wishes: Sequence["Wish"], session: str | None) -> list[int]:
+    from engine.store.writing import add_runs
+
+    session = _checked_name("session", date.today().isoformat() if session is None else session)
+    runs = add_runs(database, wishes, session=session)
+    for device in sorted({wish.device for wish in wishes}):
+        ensure_worker(database, device)
+    return runs
 
 
 def _has_worker(reader: Reader, device: str) -> bool:

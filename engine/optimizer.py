@@ -219,13 +219,25 @@ class Optimization:
             UserError: the checkpoint is damaged, or belongs to other models or a longer run; nothing has been
                 changed.
         """
-        before = self.state_bytes(run)
+        before = self.copy_of_state(run)
         self._state.restore_run(run, data)
         step = int(self._state.count[run])
         if step > self.specs[run].steps:
-            self._state.restore_run(run, before)
+            self._state.put_back(run, before)
             raise UserError(f"checkpoint: of step {step}; the run ends with step {self.specs[run].steps}")
-        self._next_step[run] = step
+        self._go_on_from_state(run)
+
+    def copy_of_state(self, run: int) -> RunState:
+        """A run's state, kept in memory on its device: cheap enough for every step."""
+        return self._state.copy_of_run(run)
+
+    def go_back(self, run: int, state: RunState) -> None:
+        """Go on with a run from a copy of its state."""
+        self._state.put_back(run, state)
+        self._go_on_from_state(run)
+
+    def _go_on_from_state(self, run: int) -> None:
+        self._next_step[run] = int(self._state.count[run])
         self._done[run] = False
 
     def _weigh_terms(self) -> None:

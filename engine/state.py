@@ -53,6 +53,15 @@ class RunState:
         tensors = {name: tensor[run].cpu().clone() for name, tensor in vars(self).items()}
         return save({**tensors, _CHECKSUM: _checksum(tensors)})
 
+    def copy_of_run(self, run: int) -> Self:
+        """One run's state as it is now, on the same device. # (1, …)"""
+        return type(self)(**{name: tensor[run : run + 1].clone() for name, tensor in vars(self).items()})
+
+    def put_back(self, run: int, copy: Self) -> None:
+        """Give a run the state that `copy_of_run` kept."""
+        for name, tensor in vars(self).items():
+            tensor[run] = getattr(copy, name)[0]
+
     def restore_run(self, run: int, data: bytes) -> None:
         """Put back what `run_bytes` gave; nothing is changed when it does not fit.
 

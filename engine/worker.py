@@ -43,6 +43,7 @@ from engine.workerfiles import worker_lock, worker_log
 if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed
     from engine.models.loading import LoadedBundle
     from engine.optimizer import Optimization
+    from engine.state import RunState
     from engine.step import Step
 
 IDLE_MINUTES_VARIABLE = "SONAR_EXPLORE_IDLE_MINUTES"
@@ -98,7 +99,7 @@ class ActiveRun:
     """The newest decoded prediction before the next row."""
     halt: Halt | None = None
     """Where it pauses because that was asked for."""
-    state_before_update: bytes | None = None
+    state_before_update: "RunState | None" = None
     """The state before the last update, kept for a run that pauses when something is not finite."""
     is_running: bool = True
     checkpoint_step: int = 0
@@ -121,7 +122,7 @@ class ActiveRun:
 
     def advance(self) -> "Step":
         """Make one step."""
-        state = self.optimization.state_bytes(0) if self.pauses_when_not_finite else None
+        state = self.optimization.copy_of_state(0) if self.pauses_when_not_finite else None
         (step,) = self.optimization.advance()
         if step.lr is not None:
             self.state_before_update = state
@@ -139,7 +140,7 @@ class ActiveRun:
 
     def step_back(self, lr: float) -> None:
         """Go back to before the last update, if that is known: its result may be why nothing is finite."""
-        self.optimization.restore(0, self.state_before_update or self.optimization.state_bytes(0))
+        self.optimization.go_back(0, self.state_before_update or self.optimization.copy_of_state(0))
         self.optimization.set_lr(0, lr)  # it may have been changed since
         self.state_before_update = None
 
@@ -206,6 +207,7 @@ class Worker:
         try:
             spec = _spec_in_force(claim.in_force)
             bundle = self._load_bundle(claim.run, spec)
+            _check_weights(spec.bundle, before=claim.digest, now=bundle.digest)
             initial = None if claim.initial is None else claim.initial[np.newaxis]
             optimization = Optimization([spec], bundle, initial=initial)
             if claim.checkpoint is not None:
@@ -340,6 +342,8 @@ class Worker:
                 self._describe_activity()
 
     def _carry_out(self, command: CommandRecord) -> None:
+        if not command.is_readable:
+            raise UserError("its arguments are no JSON object")
         if command.run is None:
             if command.kind != "stop":
                 raise UserError(f"{command.kind}: the worker itself can only be stopped")
@@ -349,9 +353,11 @@ class Worker:
         run = self._runs.get(command.run)
         if command.kind not in _COMMANDS:
             raise UserError(f"{command.kind}: is unknown")
-        if not isinstance(command.arguments, dict):
-            raise UserError(f"{command.kind}: its arguments are no object")
         status = self._recorder.status(command.run)
+        if run is None and status.is_held_by_worker:
+            # By an earlier one, or by none: its end may not have been certain yet when this one began.
+            self._recorder.mark_crashed()
+            status = self._recorder.status(command.run)
         in_force = self._recorder.in_force(command.run)
         try:
             check_status(command.kind, command.arguments, status=status, steps=in_force.steps)
@@ -533,6 +539,15 @@ def _spec_in_force(in_force: InForce) -> RunSpec:
     """What a run optimises now: as it was asked for, and changed since."""
     spec = RunSpec.model_validate_json(in_force.spec)
     return with_changes(spec, steps=in_force.steps, weights=in_force.weights or spec.weights)
+
+
+def _check_weights(name: str, *, before: str | None, now: str) -> None:
+    """Refuse to go on with other models than those that a run's rows are of."""
+    if before is not None and before != now:
+        raise UserError(
+            f"bundle: {name} has other weights now than when the run began ({now[:8]}, then {before[:8]}): "
+            "start a new run, from a stored z of this one if you like"
+        )
 
 
 def _acquire(lock: FileLock, recorder: Recorder) -> bool:

@@ -1,12 +1,13 @@
 """What is refused is neither queued nor written, and starts no worker."""
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import engine.control
-from engine.control import default_device, queue_run, request, resolve_device
+from engine.control import default_device, queue_run, queue_runs, request, resolve_device
 from engine.errors import UserError
 from engine.spec import RunSpec, VectorInit
 from engine.store.reading import Reader
@@ -50,6 +51,43 @@ def test_a_run_that_cannot_be_is_not_queued(
     assert started == []
 
 
+def test_copies_are_queued_together(tmp_path: Path, started: list[tuple[Path, str]]) -> None:
+    database = tmp_path / "sessions.db"
+    specs = [RunSpec(seed=seed, device="cpu") for seed in range(3)]
+    runs = queue_runs(database, specs, session="a", names=["x 1", None, "x 3"], break_points=["match"])
+    with Reader(database) as reader:
+        records = reader.runs()
+        assert [record.id for record in records] == runs
+        assert [(record.number, record.seed) for record in records] == [(1, 0), (2, 1), (3, 2)]
+        assert [record.name for record in records] == ["x 1", None, "x 3"]
+        assert [record.break_points for record in records] == [("match",)] * 3
+        assert [event.kind for run in runs for event in reader.events(run)] == ["created"] * 3
+    assert started == [(database, "cpu")]
+
+
+def test_of_copies_all_are_queued_or_none(tmp_path: Path, started: list[tuple[Path, str]]) -> None:
+    database = tmp_path / "sessions.db"
+    good, bad = RunSpec(), RunSpec(bundle="maxi")
+    with pytest.raises(UserError, match="bundle: 'maxi' is unknown"):
+        queue_runs(database, [good, bad], names=[None, None])
+    assert list(tmp_path.iterdir()) == []
+
+    first = queue_run(database, good, session="a")
+    started.clear()
+    with sqlite3.connect(database) as connection:  # the third copy cannot be written
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON run WHEN new.seed = 2"
+            " BEGIN SELECT raise(FAIL, 'the disk is full'); END"
+        )
+    connection.close()
+    with pytest.raises(UserError, match="cannot be written: the disk is full"):
+        queue_runs(database, [RunSpec(seed=seed) for seed in range(4)], session="b", names=[None] * 4)
+    with Reader(database) as reader:
+        assert [record.id for record in reader.runs()] == [first]
+        assert [session.name for session in reader.sessions()] == ["a"]
+    assert started == []
+
+
 def test_a_vector_that_is_not_there_is_named(tmp_path: Path, started: list[tuple[Path, str]]) -> None:
     database = tmp_path / "sessions.db"
     run = queue_run(database, RunSpec(), session="a")
@@ -89,7 +127,7 @@ def test_a_vector_that_is_not_there_is_named(tmp_path: Path, started: list[tuple
         ("resume", {}, "is queued already"),
         ("resume", {"steps": 0}, "steps: 0: should be 1 or more"),
         ("resume", {"steps": 1.5}, "steps: 1.5: should be a whole number"),
-        ("resume", {"until": -1}, "until: -1: the run is at step 0 already"),
+        ("resume", {"until": -1}, "until: -1: should be 0 or more"),
         ("resume", {"until": 101}, "until: 101: the run ends with step 100"),
         ("resume", {"until": "soon"}, "until: 'soon': should be a whole number"),
         ("resume", {"until": 5, "steps": 5}, "resume: until, steps: what can be given is steps or until"),

@@ -3,6 +3,7 @@
 Adding one is an entry here and a method `action_<name>` on the class that its place names.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -122,9 +123,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("toggle_log", Place.EXPLORER, "y", "y", "log scale", "Draw it on a logarithmic scale, or not"),
     Action("open_chart", Place.EXPLORER, "C", "C", "chart", "Show the figure on the whole screen"),
     Action("filter", Place.EXPLORER, "slash", "/", "filter", "Show only runs with certain words or numbers"),
-    Action(
-        "sort", Place.EXPLORER, "S", "S", "order", "Order: newest, loss, similarity, first match, name"
-    ),
+    Action("sort", Place.EXPLORER, "S", "S", "order", "Order: newest, loss, similarity, first match, name"),
     Action("next_pane", Place.EXPLORER, "tab", "tab", "other pane", "Move between the list and the table"),
     Action("cycle_theme", Place.EXPLORER, "t", "t", "theme", "Change the colours to the next theme"),
     Action(
@@ -158,9 +157,7 @@ ACTIONS: tuple[Action, ...] = (
         "open_run", Place.RUNS, "enter", "enter", "open", "Go to the run's table; open or close a session"
     ),
     Action("expand", Place.RUNS, "right", "→", "into", "Open a session; go to the run's table"),
-    Action(
-        "collapse", Place.RUNS, "left", "←", "out of", "Close a session; go up from a run"
-    ),
+    Action("collapse", Place.RUNS, "left", "←", "out of", "Close a session; go up from a run"),
     Action("clear_filter", Place.RUNS, "escape", "esc", "no filter", "Show all runs again"),
     Action("next_chart", Place.CHART, "c", "c", "other figure", "Draw the next figure"),
     Action("toggle_log", Place.CHART, "y", "y", "log", "Draw it on a logarithmic scale, or not"),
@@ -340,6 +337,10 @@ def at(place: Place) -> list[Action]:
     return [action for action in ACTIONS if action.place is place]
 
 
+REGISTERED_KEYS = {action.name: action.shown_key for action in at(Place.EXPLORER)}
+"""What is written for the keys of the main screen's actions, as long as the user sets no others."""
+
+
 def unavailable(run: RunRecord | None) -> frozenset[str]:
     """Names of the actions that the selected run, or its absence, rules out."""
     if run is None or run.origin != "recorded":
@@ -351,12 +352,17 @@ def unavailable(run: RunRecord | None) -> frozenset[str]:
     return frozenset() if run.status is Status.PAUSED else frozenset({"resume"})
 
 
-def why_unavailable(run: RunRecord) -> str:
-    """What about a run rules actions out, and what can be done about it."""
+def why_unavailable(run: RunRecord, keys: Mapping[str, str]) -> str:
+    """What about a run rules actions out, and what can be done about it.
+
+    Args:
+        run: The run.
+        keys: What is written for the keys of the main screen's actions, by their names.
+    """
     if run.origin != "recorded":
         return f"run {run.id}: is {run.origin}, and was never run here: it can only be looked at"
     if run.status is Status.FINISHED:
-        return f"run {run.id}: has finished its {run.steps} steps; e adds some"
+        return f"run {run.id}: has finished its {run.steps} steps; {keys['extend']} adds some"
     if run.status.has_ended:
-        return f"run {run.id}: has ended ({run.status}); r goes on with it"
+        return f"run {run.id}: has ended ({run.status}); {keys['resume']} goes on with it"
     return f"run {run.id}: is {run.status}"

@@ -180,6 +180,11 @@ class ExplorerApp(App[object]):
             self.farewell = _farewell(going_on, self._database)
         self._leave_at_once()
 
+    def notify(self, *arguments: Any, **options: Any) -> None:
+        """Show a message in place of the one before: several would cover what they are about."""
+        self.clear_notifications()
+        super().notify(*arguments, **options)
+
     def cycle_theme(self) -> None:
         """Change the colours to the next theme, and say how to keep them."""
         self.theme = next_theme(self.theme)

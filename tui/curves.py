@@ -7,16 +7,14 @@ from enum import StrEnum
 from itertools import pairwise
 
 from engine.store.records import EventRecord, StepRecord
+from tui.circle import following
+from tui.event_text import is_only_noted
 from tui.sparkline import Range, between
 
 MAX_BUCKETS = 512
 
 MARKED = frozenset({"lr", "weight", "paused", "resumed", "extended", "break-point"})
 """Kinds of events that a chart shows: where the user changed something, or the run waited."""
-
-_NOT_MARKED = ("set: ", "removed: ")
-"""Details of break-points that were only noted down."""
-
 
 _EMPTY: Range = (math.inf, -math.inf)
 """A bucket without a value yet; joined with a range it is that range."""
@@ -35,8 +33,7 @@ class Chart(StrEnum):
     @property
     def following(self) -> "Chart":
         """The next one of the cycle."""
-        charts = list(Chart)
-        return charts[(charts.index(self) + 1) % len(charts)]
+        return following(Chart, self)
 
 
 def values_of(chart: Chart, steps: Sequence[StepRecord]) -> dict[str, list[float | None]]:
@@ -59,7 +56,7 @@ def values_of(chart: Chart, steps: Sequence[StepRecord]) -> dict[str, list[float
 
 def is_marked(event: EventRecord) -> bool:
     """Whether a chart has a vertical line where an event happened."""
-    return event.step is not None and event.kind in MARKED and not event.detail.startswith(_NOT_MARKED)
+    return event.step is not None and event.kind in MARKED and not is_only_noted(event)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,21 @@ def event_text(event: EventRecord) -> str:
     return event.kind + (" " if goes_on else ": ") + event.detail
 
 
+def text_in_place(event: EventRecord) -> str:
+    """The event where it stands in the table: a break-point that was met is right under its row."""
+    text = event_text(event)
+    if event.kind != "break-point" or event.step is None:
+        return text
+    return text.removesuffix(f" at step {event.step - 1}")
+
+
+def is_only_noted(event: EventRecord) -> bool:
+    """Whether a break-point was set or removed, and not met."""
+    return event.kind == "break-point" and event.detail.startswith(_NOTED)
+
+
 def event_tone(event: EventRecord) -> str:
     """Tone of an event: busy for what was changed, warning for what made it wait, bad for its end."""
-    if event.kind == "break-point" and event.detail.startswith(_NOTED):
+    if is_only_noted(event):
         return "busy"
     return _TONES.get(event.kind, "quiet")

@@ -1,7 +1,7 @@
-"""Why a run failed or crashed, out of its record and the worker's log, and what to do about it."""
+"""Why a run has stopped going on, out of its record and the worker's log, and what to do about it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.store.records import RunRecord, Status
 
@@ -10,24 +10,41 @@ _REPORT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[\d+\] ")
 """How the lines begin that the worker writes about itself; all others are of errors and libraries."""
 
 _ADVICE = {
-    Status.FAILED: "r tries again from the last checkpoint; n starts a new run instead",
-    Status.CRASHED: "r goes on from the last checkpoint; the worker is started again for it",
+    Status.PAUSED: ("toggle_pause", "goes on"),
+    Status.STOPPED: ("resume", "goes on from where it was stopped"),
+    Status.FAILED: ("resume", "tries again from the last checkpoint"),
+    Status.CRASHED: ("resume", "goes on from the last checkpoint"),
 }
+"""Name of the action whose key helps, and what that key does."""
 
 
-def what_failed(run: RunRecord) -> str | None:
-    """What ended a run, in one line; None when nothing went wrong."""
-    where = "" if run.last_step is None else f" at step {run.last_step}"
+def reason(run: RunRecord) -> str | None:
+    """Why a run failed or crashed; None when nothing went wrong."""
     if run.status is Status.FAILED:
-        return f"failed{where}: {run.error or 'no reason was recorded'}"
+        return run.error or "no reason was recorded"
     if run.status is Status.CRASHED:
-        return f"crashed{where}: {run.error or 'the process of its worker is gone'}"
+        return run.error or "the worker is gone"
     return None
 
 
-def what_to_do(run: RunRecord) -> str | None:
-    """What to do about it, in one line."""
-    return _ADVICE.get(run.status)
+def what_failed(run: RunRecord) -> str | None:
+    """What ended a run and where, in one line; None when nothing went wrong."""
+    why = reason(run)
+    where = "" if run.last_step is None else f" at step {run.last_step}"
+    return None if why is None else f"{run.status}{where}: {why}"
+
+
+def what_to_do(status: Status, keys: Mapping[str, str]) -> str | None:
+    """What lets a run go on, in one line; None where nothing keeps it from doing so, or nothing helps.
+
+    Args:
+        status: Of the run.
+        keys: What is written for the keys of the actions `toggle_pause` and `resume`, by their names.
+    """
+    if status not in _ADVICE:
+        return None
+    action, words = _ADVICE[status]
+    return f"{keys[action]} {words}"
 
 
 def error_lines(run: RunRecord, log: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ from tui.cli import PROGRAM
 from tui.exit_codes import ExitCode
 from tui.followed_output import FollowedOutput
 from tui.forms import Form
-from tui.tables import TrajectoryTable, event_line, match_line
+from tui.tables import TrajectoryLines, event_line, match_line
 from tui.text import safe_text
 
 POLL_S = 0.1
@@ -37,7 +37,7 @@ _ENSURE_WORKER_S = 2.0
 _NO_WORKER_S = 60.0
 """A queued run whose worker has not come up, or has died each time, for this long is given up on."""
 
-_NEWS = ("lr", "weight", "paused", "resumed", "extended", "break-point", "crashed", "device")
+_NEWS = ("lr", "weight", "paused", "resumed", "extended", "break-point", "remade", "crashed", "device")
 """Kinds of events that are worth a line; the others show as the run's status."""
 
 
@@ -60,7 +60,10 @@ class Update:
 
 
 def updates(reader: Reader, run_id: int) -> Iterator[Update]:
-    """Yield what is new about a run, at most ten times a second, until nothing more will come by itself."""
+    """Yield what is new about a run, at most ten times a second, until nothing more will come by itself.
+
+    Rows that are made again, because the run went back and then another way, come again.
+    """
     last_step, last_event, version, looked = -1, 0, None, -_LOOK_AGAIN_S
     while True:
         newest = reader.data_version()
@@ -72,6 +75,8 @@ def updates(reader: Reader, run_id: int) -> Iterator[Update]:
         worker = next((w for w in reader.workers() if w.device == run.device and w.alive), None)
         events = reader.events(run_id, after=last_event)
         last_event = events[-1].id if events else last_event
+        remade = [event.step for event in events if event.kind == "remade" and event.step is not None]
+        last_step = min([last_step, *(step - 1 for step in remade)])
         while len(steps := reader.steps(run_id, after=last_step)) > 0:
             last_step = steps[-1].step
             yield Update(run, steps, events, worker)
@@ -86,6 +91,7 @@ def updates(reader: Reader, run_id: int) -> Iterator[Update]:
 def follow(database: Path, run_id: int, form: Form) -> int:
     """Print a run's rows as they come and return the exit code that says how it ended.
 
+    A run that pauses is waited for, as long as its worker holds it: it goes on when somebody resumes it.
     Ctrl-C ends the following, never the run; so does a signal to leave.
     """
     for leaving in (signal.SIGTERM, signal.SIGHUP):
@@ -96,12 +102,16 @@ def follow(database: Path, run_id: int, form: Form) -> int:
             run = reader.run(run_id)
             printer = _printer(form, run, output)
             starter = _WorkerStarter(database)
-            newest = None
+            newest, is_paused = None, False
             for update in updates(reader, run_id):
                 run, newest = update.run, update.steps[-1] if update.steps else newest
                 printer.print_rows(update)
                 if not run.status.has_ended:
                     output.show_progress(run, describe(run, update.worker))
+                if run.status is Status.PAUSED and not (is_paused or update.is_last):
+                    resume, stop = _call(database, f"resume {run_id}"), _call(database, f"stop {run_id}")
+                    output.note(f"run {run_id}: {resume} goes on, {stop} ends it")
+                is_paused = run.status is Status.PAUSED
                 if not starter.has_hope(update):
                     return _give_up(output, database, run)
             printer.print_end(run, newest)
@@ -218,5 +228,5 @@ def _printer(form: Form, run: RunRecord, output: FollowedOutput) -> _Printer:
         )
     if form is Form.MARKDOWN:
         return _Printer(output, markdown_row, head=(markdown_title(run), "", *MARKDOWN_HEADER))
-    table = TrajectoryTable(output.width)
+    table = TrajectoryLines(output.width)
     return _Printer(output, table.row, head=(table.header,))

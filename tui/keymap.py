@@ -1,7 +1,7 @@
 """The keys in force: those of the registry, except where the user has set others."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, key_to_character
@@ -55,6 +55,15 @@ class Keymap:
     def at(self, place: Place) -> list[Action]:
         """The actions of a place, in the order of the registry."""
         return [action for action in self.actions if action.place is place]
+
+    def keys(self, place: Place) -> dict[str, str]:
+        """The key of each action of a place, as it is written for people."""
+        return {action.name: action.shown_key for action in self.at(place)}
+
+    def hints(self, place: Place, names: Collection[str] | None = None) -> str:
+        """Keys and labels in one line, `y yes  n no`: of some of a place's actions; None: of all of them."""
+        actions = (action for action in self.at(place) if names is None or action.name in names)
+        return "  ".join(f"{action.shown_key} {action.label}" for action in actions)
 
 
 class _Keys:

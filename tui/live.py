@@ -1,8 +1,8 @@
 """Watch the database on a thread and hand what is new to the screen as frozen snapshots.
 
-The thread owns the only connection of the viewer. It looks at `PRAGMA data_version` five times a second,
-reads what changed in bounded chunks, and posts a message only when something that the screen shows differs,
-so an idle or paused screen is never painted.
+The thread has a connection of its own. It looks at `PRAGMA data_version` as often as it is told to, reads
+what changed in bounded chunks, and posts a message only when something that the screen shows differs, so an
+idle or paused screen is never painted.
 """
 
 import contextlib
@@ -10,14 +10,23 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from engine.errors import UserError
-from engine.store.records import CommandRecord, EventRecord, RunRecord, Status, StepRecord, WorkerRecord
+from engine.store.records import CommandRecord, EventRecord, RunRecord, Status
+from tui.news import (
+    DatabaseMissing,
+    DatabaseUnreadable,
+    RunsRead,
+    RunView,
+    TrajectoryRead,
+    WorkerView,
+    WorkerWanted,
+)
 from tui.pending import DECIDES_WHETHER_A_RUN_GOES_ON
 from tui.trajectory import AFTER_THEIR_STEP
 
@@ -44,103 +53,6 @@ _LONG_RUN_CURVE_INTERVAL_S = 2.0
 
 _CREATION_GRACE_S = 2.0
 """A database that has just appeared may still be getting its tables."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunView:
-    """A run as the list shows it."""
-
-    record: RunRecord
-    curve: tuple[float | None, ...]
-    """Mean losses of equal stretches of steps, for the sparkline."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerView:
-    """The worker of a device."""
-
-    device: str
-    state: str
-    alive: bool
-    device_name: str | None = None
-    """What the card calls itself; None, like its figures, where there is no GPU."""
-    memory_used: int | None = None
-    """Bytes, of all programs."""
-    memory_total: int | None = None
-    """Bytes"""
-    utilisation: int | None = None
-    """Percent"""
-
-    @classmethod
-    def of(cls, worker: WorkerRecord) -> Self:
-        """A worker as it is stored; a dead one's last figures say nothing about the card now."""
-        figures = (worker.device_name, worker.memory_used, worker.memory_total, worker.utilisation)
-        return cls(worker.device, worker.state, worker.alive, *(figures if worker.alive else ()))
-
-
-class RunsRead(Message):
-    """The list of runs, newest first, or the workers have changed."""
-
-    def __init__(
-        self, runs: tuple[RunView, ...], workers: tuple[WorkerView, ...], notice: str | None
-    ) -> None:
-        super().__init__()
-        self.runs = runs
-        self.workers = workers
-        self.notice = notice
-        """One line about the database itself, for example that it is read-only."""
-
-
-class TrajectoryRead(Message):
-    """Something new about the selected run: the next steps, events, and where its commands stand."""
-
-    def __init__(
-        self,
-        run: int,
-        steps: Sequence[StepRecord],
-        events: Sequence[EventRecord],
-        commands: tuple[CommandRecord, ...],
-        *,
-        is_first: bool,
-        is_complete: bool,
-        is_before: bool = False,
-        at_s: float,
-    ) -> None:
-        super().__init__()
-        self.run = run
-        self.steps = steps
-        """In order, without gaps between them."""
-        self.events = events
-        self.commands = commands
-        """The pending ones, the newest, and the one that says how far the run goes on; oldest first."""
-        self.is_first = is_first
-        """The trajectory starts anew with this message; what was read before is void."""
-        self.is_complete = is_complete
-        """Nothing more was stored when this was read, neither older nor newer."""
-        self.is_before = is_before
-        """The steps come right before the oldest that were read, and not after the newest."""
-        self.at_s = at_s
-        """When it was read, on a monotonic clock."""
-
-
-class DatabaseMissing(Message):
-    """There is no database yet; it is made when the first run is saved."""
-
-
-class DatabaseUnreadable(Message):
-    """The database cannot be read; the thread keeps trying."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
-
-
-class WorkerWanted(Message):
-    """A queued run waits on a device that no living worker serves."""
-
-    def __init__(self, device: str) -> None:
-        super().__init__()
-        self.device = device
 
 
 class DatabaseWatcher:
@@ -179,6 +91,8 @@ class DatabaseWatcher:
         self._oldest_step: int | None = None
         """The oldest step that was read, while there are older ones to be read."""
         self._last_step = -1
+        self._had_ended = False
+        """The last row that was read is one from which no update was made."""
         self._last_event = 0
         self._commands: tuple[CommandRecord, ...] = ()
 
@@ -335,6 +249,10 @@ class DatabaseWatcher:
             else:
                 steps = reader.steps(run, after=self._last_step, limit=CHUNK_STEPS)
                 is_at_end = len(steps) < CHUNK_STEPS
+                if steps and self._had_ended:
+                    # There is an update from the row that was the last: it says so by now.
+                    self._start_anew()
+                    continue
             commands = _of_interest(reader.commands(run))
             is_complete = is_at_end and self._oldest_step is None
             if steps or events or self._is_first or commands != self._commands:
@@ -351,7 +269,8 @@ class DatabaseWatcher:
                 )
             self._is_first = False
             self._commands = commands
-            self._last_step = steps[-1].step if steps else self._last_step
+            if steps:
+                self._last_step, self._had_ended = steps[-1].step, steps[-1].lr is None
             self._last_event = events[-1].id if events else self._last_event
             if is_complete:
                 return
@@ -379,6 +298,7 @@ class DatabaseWatcher:
         self._is_first = True
         self._oldest_step = None
         self._last_step = -1
+        self._had_ended = False
         self._last_event = 0
         self._commands = ()
 

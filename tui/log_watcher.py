@@ -77,8 +77,10 @@ class LogWatcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; it does so within one look."""
+        """Stop watching and wait until the connection is closed; at most two seconds, so on a thread."""
         self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():

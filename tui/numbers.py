@@ -6,6 +6,7 @@ MISSING = "–"
 NOT_FINITE = "not finite"
 
 _GIB = 2**30
+_ROUNDING = 1e-6
 
 
 def loss_text(loss: float | None) -> str:
@@ -33,6 +34,11 @@ def norm_text(norm: float | None) -> str:
     if norm is None:
         return MISSING
     return f"{norm:.3f}" if 0.001 <= norm < 1000 or norm == 0 else f"{norm:.1e}"
+
+
+def is_constant(low: float, high: float) -> bool:
+    """Whether the lowest and the highest of some values differ by no more than float32's rounding."""
+    return high - low <= _ROUNDING * max(abs(low), abs(high))
 
 
 def gpu_text(used: int | None, total: int | None, utilisation: int | None) -> str | None:

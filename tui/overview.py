@@ -15,7 +15,7 @@ from rich.text import Text
 from engine.export import json_line, short_number, shown_steps
 from engine.store.reading import Reader
 from engine.store.records import RunRecord
-from tui.tables import TrajectoryTable, event_line, match_line
+from tui.tables import TrajectoryLines, event_line, match_line
 from tui.text import safe_text
 
 _PIPED_WIDTH = 200
@@ -89,7 +89,7 @@ def print_run(reader: Reader, run_id: int) -> None:
     for event in reader.events(run_id):
         if event.kind != "created":
             print(f"{_clock(event.time):<20} {event_line(event)}")
-    table = TrajectoryTable(console.width if console else None)
+    table = TrajectoryLines(console.width if console else None)
     print()
     print(table.header)
     for step in shown_steps(reader.all_steps(run_id)):

@@ -34,6 +34,17 @@ class Control(Protocol):
     ) -> int:
         """Save a run and have it started; its id."""
 
+    def queue_runs(
+        self,
+        database: Path,
+        specs: Sequence["RunSpec"],
+        *,
+        session: str | None = None,
+        names: Sequence[str | None],
+        break_points: Sequence[str] = (),
+    ) -> list[int]:
+        """Save several runs, all or none, and have them started; their ids."""
+
     def request(
         self, database: Path, run_id: int, kind: str, arguments: Mapping[str, Any] | None = None
     ) -> int:
@@ -44,6 +55,14 @@ class Control(Protocol):
 
     def request_worker_stop(self, database: Path, device: str) -> int | None:
         """Ask the worker of a device to pause its runs and leave; None when there is none."""
+
+
+class Refused(Message):
+    """Something that was asked for cannot be, and nothing was done."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
 
 
 Work = Callable[[Control], Message | None]

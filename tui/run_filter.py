@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from engine.errors import UserError
 from engine.store.records import RunRecord, Status
+from tui.circle import following
 
 Holds = Callable[[RunRecord], bool]
 
@@ -25,8 +26,7 @@ class SortBy(StrEnum):
     @property
     def following(self) -> "SortBy":
         """The next one of the cycle."""
-        orders = list(SortBy)
-        return orders[(orders.index(self) + 1) % len(orders)]
+        return following(SortBy, self)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from engine.store.records import RunRecord
-from tui.live import RunView
+from tui.news import RunView
 from tui.run_filter import RunFilter, SortBy, in_order
 
 _MAX_GUIDED_LEVELS = 4

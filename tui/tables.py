@@ -12,7 +12,7 @@ _LEAST_TEXT_WIDTH = 12
 _PIPED_PREDICTION_WIDTH = 56
 
 
-class TrajectoryTable:
+class TrajectoryLines:
     """The lines of one trajectory table: step, loss, similarity, match and the two decoded texts."""
 
     def __init__(self, width: int | None) -> None:

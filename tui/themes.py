@@ -5,6 +5,7 @@ Colour never tells something alone: every state has a sign of its own besides (t
 
 from textual.theme import BUILTIN_THEMES, Theme
 
+from tui.circle import following
 from tui.settings import THEME_NAMES
 
 SONAR = Theme(
@@ -108,4 +109,4 @@ THEMES: tuple[Theme, ...] = (SONAR, LIGHT, COLOUR_BLIND, ANSI)
 
 def next_theme(name: str) -> str:
     """The theme after this one, in a circle."""
-    return THEME_NAMES[(THEME_NAMES.index(name) + 1) % len(THEME_NAMES)]
+    return following(THEME_NAMES, name)

@@ -1,6 +1,9 @@
 """Open SQLite connections the one way this project does."""
 
+import errno
+import os
 import sqlite3
+import stat
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,14 +23,15 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     Raises:
         UserError: there is no such file, or it is not a database of this program.
     """
-    _check_is_sqlite(path)
+    _check_is_readable(path)
     uri = f"file:{quote(str(path.resolve()))}?mode=ro"
     try:
         return _opened(uri)
-    except sqlite3.OperationalError:
-        pass
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise unreadable(path, error) from error  # an immutable file is read past all locks
     except sqlite3.DatabaseError as error:
-        raise unreadable(path, error) from error
+        raise _explained(path, error) from error
     try:
         return _opened(uri + "&immutable=1")
     except sqlite3.DatabaseError as error:
@@ -83,13 +87,28 @@ def _connect(uri: str) -> sqlite3.Connection:
     return connection
 
 
-def _check_is_sqlite(path: Path) -> None:
+def _check_is_readable(path: Path) -> None:
+    """Say clearly why a file cannot be had, without opening it.
+
+    Whoever closes a file, takes every lock off it that the process holds (POSIX), those of its open SQLite
+    connections too; another process then believes to be the last one, and removes the WAL under them.
+    """
     try:
-        with path.open("rb") as file:
-            header = file.read(len(_HEADER))
+        mode = path.stat().st_mode
     except FileNotFoundError:
         raise UserError(f"database: {path}: there is no such file") from None
     except OSError as error:
         raise UserError(f"database: {path}: {error.strerror}") from None
-    if header and header != _HEADER:
-        raise UserError(f"database: {path}: is not an SQLite database")
+    if not stat.S_ISREG(mode):
+        raise UserError(f"database: {path}: is no file")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"database: {path}: {os.strerror(errno.EACCES)}")
+
+
+def _explained(path: Path, error: sqlite3.DatabaseError) -> UserError:
+    """The line for a file that SQLite does not take; as it is no database, nobody has it open as one."""
+    if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        with path.open("rb") as file:
+            if file.read(len(_HEADER)) != _HEADER:
+                return UserError(f"database: {path}: is not an SQLite database")
+    return unreadable(path, error)

@@ -254,8 +254,8 @@ def _run_record(row: Row) -> RunRecord:
 
 
 def _weights(stored: str | None, *, spec: str) -> dict[str, float]:
-    weights: dict[str, float] = json.loads(spec).get("weights", {}) if stored is None else json.loads(stored)
-    return weights
+    weights = (_json_object(spec) or {}).get("weights") if stored is None else _json_object(stored)
+    return weights if isinstance(weights, dict) else {}
 
 
 def step_records(rows: Sequence[Row]) -> list[StepRecord]:
@@ -269,8 +269,18 @@ def step_records(rows: Sequence[Row]) -> list[StepRecord]:
 
 def command_record(row: Row) -> CommandRecord:
     """A row of SELECT_COMMAND as a record."""
-    values: Row = (*row[:4], json.loads(row[4]), *row[5:])
+    arguments = _json_object(row[4])
+    values: Row = (*row[:4], arguments or {}, *row[5:], arguments is not None)
     return CommandRecord(*values)
+
+
+def _json_object(text: str | bytes) -> dict[str, Any] | None:
+    """The object that a text holds; None when it holds none. A column may hold anything."""
+    try:
+        value = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _as_bool(value: int | None) -> bool | None:

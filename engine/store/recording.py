@@ -48,6 +48,8 @@ class Claim:
 
     run: int
     in_force: InForce
+    digest: str | None
+    """Digest of the weights that it began with; None when it has not begun."""
     initial: VectorArray | None
     """Stored vector to start from, if the run starts from one."""
     checkpoint: bytes | None
@@ -123,8 +125,9 @@ class Recorder:
                         (now, *figures, self.device),
                     ),
                     connection.execute(
-                        "UPDATE run SET heartbeat = ? WHERE worker_pid = ? AND device = ?",
-                        (now, pid, self.device),
+                        "UPDATE run SET heartbeat = ?"
+                        " WHERE worker_pid = ? AND worker_start = ? AND device = ?",
+                        (now, pid, process.process_start(pid), self.device),
                     ),
                 )
             )
@@ -191,12 +194,13 @@ class Recorder:
 
         def take(connection: sqlite3.Connection) -> Claim | None:
             row = connection.execute(
-                "SELECT id FROM run WHERE device = ? AND status = 'queued' ORDER BY id LIMIT 1",
+                "SELECT id, bundle_digest FROM run WHERE device = ? AND status = 'queued'"
+                " ORDER BY id LIMIT 1",
                 (self.device,),
             ).fetchone()
             if row is None:
                 return None
-            (run,) = row
+            run, digest = row
             connection.execute(
                 "UPDATE run SET status = 'loading', worker_pid = ?, worker_start = ?, heartbeat = ?,"
                 " started = coalesce(started, ?), ended = NULL, error = NULL WHERE id = ?",
@@ -211,6 +215,7 @@ class Recorder:
             return Claim(
                 run,
                 _in_force(connection, run),
+                digest,
                 unpack(initial[0]) if initial else None,
                 checkpoint[0] if checkpoint else None,
             )
@@ -243,7 +248,9 @@ class Recorder:
 
         Token losses keep four significant digits. A row that is there already (made after the checkpoint
         that a run went on from) is replaced; the texts of the same z stay. If it says something else than
-        it did, the run has left its old trajectory: what was recorded beyond it is dropped, with an event.
+        it did, the run has left its old trajectory: that is an event, and what was recorded beyond it is
+        dropped. A run goes back to its checkpoint after a crash, and over its last update from a break-point;
+        it takes another way then where its lr or its weights were changed meanwhile.
 
         Args:
             row: The row.
@@ -501,18 +508,20 @@ def _texts_of_same_z(
 def _drop_old_trajectory(connection: sqlite3.Connection, row: StepRecord) -> None:
     """Drop what comes after a row that is made again, if it is not the one that led there."""
     made = (row.state_hash, row.lr, _finite(row.loss))
+    as_the_last = (row.state_hash, None, _finite(row.loss))  # of a run that was extended
     stored = connection.execute(
         "SELECT state_hash, lr, loss FROM step WHERE run = ? AND step = ?", (row.run, row.step)
     ).fetchone()
-    if stored is None or stored == made:
+    if stored is None or stored in (made, as_the_last):
         return
     beyond, key = "run = ? AND step > ?", (row.run, row.step)
     (last,) = connection.execute(f"SELECT max(step) FROM step WHERE {beyond}", key).fetchone()
+    detail = f"from step {row.step} on"
     if last is not None:
         connection.execute(f"DELETE FROM step WHERE {beyond}", key)
         connection.execute(f"DELETE FROM vector WHERE {beyond}", key)
-        detail = f"from step {row.step} on; earlier rows up to step {last} are dropped"
-        _add_event(connection, row.run, row.step, Event("remade", detail))
+        detail += f"; earlier rows up to step {last} are dropped"
+    _add_event(connection, row.run, row.step, Event("remade", detail))
 
 
 def _add_vectors(

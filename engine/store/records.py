@@ -153,12 +153,15 @@ class CommandRecord:
     kind: str
     """One of engine.commands.COMMANDS; for a worker: stop."""
     arguments: Mapping[str, Any]
+    """{} where they cannot be read."""
     requested: float
     who: str
     status: str
     """pending, applied, rejected"""
     applied_step: int | None
     reason: str | None
+    is_readable: bool = True
+    """Whether the arguments are a JSON object; the worker rejects a command of which they are not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ def prepare(path: Path) -> None:
     """
     if _revision(path) == SCHEMA:
         return
+    path = Path(os.path.realpath(path))  # by whatever name it was asked for, there is one lock
     if not path.parent.is_dir():  # the lock would make the folder
         raise UserError(f"database: {path}: cannot be written: there is no folder {path.parent}")
     try:
@@ -50,9 +51,13 @@ def prepare(path: Path) -> None:
                 return
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            if revision is not None:
-                _back_up(path, f"{path.name}.backup-{int(revision)}")
-            _migrate(path)
+            copy = None if revision is None else _back_up(path, f"{path.name}.backup-{int(revision)}")
+            try:
+                _migrate(path)
+            except UserError:
+                if copy is not None and _revision(path) == revision:
+                    copy.unlink()  # of a database that is as it was
+                raise
     except (OSError, sqlite3.DatabaseError) as error:
         raise unwritable(path, error) from error
 
@@ -111,7 +116,7 @@ def _migrate(path: Path) -> None:
         raise unwritable(path, error.orig or error) from error
 
 
-def _back_up(path: Path, name: str) -> None:
+def _back_up(path: Path, name: str) -> Path:
     """Copy a database to a file of this name beside it; a copy that is there already stays."""
     copies = (path.with_name(name if number == 1 else f"{name}.{number}") for number in count(1))
     copy = next(candidate for candidate in copies if not candidate.exists())
@@ -125,3 +130,4 @@ def _back_up(path: Path, name: str) -> None:
     finally:
         source.close()
         target.close()
+    return copy

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ def transaction(path: Path) -> Iterator[Transaction]:
         engine.dispose()
 
 
+@dataclass(frozen=True)
+class Wish:
+    """A run that is to be done."""
+
+    spec: RunSpec
+    device: str
+    name: str | None = None
+    initial: VectorArray | None = None
+    """z to start from, instead of spec.init. # (D,)"""
+    break_points: Sequence[str] = ()
+
+
 def add_run(
     path: Path,
     spec: RunSpec,
@@ -58,17 +71,31 @@ def add_run(
     Returns:
         The id of the run.
     """
+    (run,) = add_runs(path, [Wish(spec, device, name, initial, break_points)], session=session)
+    return run
+
+
+def add_runs(path: Path, wishes: Sequence[Wish], *, session: str) -> list[int]:
+    """Put runs into the queues of their devices, in one transaction: all of them or none.
+
+    Returns:
+        Their ids.
+    """
     with transaction(path) as open_transaction:
-        run = new_run(open_transaction, spec, device=device, session=session, name=name)
-        assert run.id is not None
-        if initial is not None:
-            open_transaction.add(
-                Vector(run=run.id, step=0, kind="init", dimension=initial.size, data=pack(initial))
-            )
-        for condition in break_points:
-            open_transaction.add(BreakPoint(run=run.id, condition=condition, created=run.created, who=who()))
-        open_transaction.add(Event(run=run.id, time=run.created, kind="created", who=who()))
-        return run.id
+        return [_add_wish(open_transaction, wish, session) for wish in wishes]
+
+
+def _add_wish(open_transaction: Transaction, wish: Wish, session: str) -> int:
+    run = new_run(open_transaction, wish.spec, device=wish.device, session=session, name=wish.name)
+    assert run.id is not None
+    if wish.initial is not None:
+        open_transaction.add(
+            Vector(run=run.id, step=0, kind="init", dimension=wish.initial.size, data=pack(wish.initial))
+        )
+    for condition in wish.break_points:
+        open_transaction.add(BreakPoint(run=run.id, condition=condition, created=run.created, who=who()))
+    open_transaction.add(Event(run=run.id, time=run.created, kind="created", who=who()))
+    return run.id
 
 
 def new_run(

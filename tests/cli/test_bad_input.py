@@ -110,7 +110,7 @@ def test_a_text_that_is_too_long_in_tokens_says_the_limit(call: Call, tmp_path: 
         (["step", "1"], "run 1: has finished its 4 steps; extend it to go on"),
         (["step", "2", "0"], "steps: 0: should be 1 or more"),
         (["step", "2", "1.5"], "steps: '1.5': should be a whole number"),
-        (["resume", "2", "--until", "1"], "until: 1: the run is at step 2 already"),
+        (["resume", "2", "--until", "1"], "until: 1: the run is at step 1 already"),
         (["resume", "2", "--until", "101"], "until: 101: the run ends with step 100"),
         (["resume", "2", "--until", "soon"], "until: 'soon': should be a whole number"),
         (["break", "2", "soon"], "break-point: 'soon': allowed are changed, match, not-finite, NAME<NUMBER"),

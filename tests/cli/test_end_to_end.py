@@ -255,6 +255,39 @@ def test_a_worker_that_is_asked_to_leave_ends_the_following(database: Path) -> N
     assert (run.status, run.last_step) == (Status.PAUSED, int(told[2]))
 
 
+def test_a_run_that_meets_a_break_point_is_waited_for_and_says_how_to_go_on(
+    call: Call, database: Path
+) -> None:
+    brief = ("--steps", "9", "--decode-every", "9", "--beam", "1", "--max-decoded-tokens", "4")
+    options = (*brief, "--break", "loss>0", "--format", "jsonl", "--db", str(database))
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "tui", "run", *options],
+        env=os.environ | {"SONAR_EXPLORE_IDLE_MINUTES": "2"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert follower.stderr is not None
+    told = ""
+    while "goes on" not in told:
+        told += (line := follower.stderr.readline())
+        assert line, told
+    match = re.search(r"^run (\d+): break-point met: loss>0: [\d.]+ at step 0$", told, re.M)
+    assert match, told
+    run_id, program = match[1], f"sonar-explore --db {database}"
+    assert told.splitlines()[-2:] == [
+        f"run {run_id}: paused",
+        f"run {run_id}: `{program} resume {run_id}` goes on, `{program} stop {run_id}` ends it",
+    ]
+    assert call("resume", run_id, "--db", database).code == 0
+    out, errors = follower.communicate(timeout=PATIENCE_S)
+    assert follower.returncode == 0, errors
+    *steps, summary = [json.loads(line) for line in out.splitlines()]
+    assert [step["step"] for step in steps] == list(range(10))
+    assert summary["status"] == "finished"
+
+
 def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(database: Path) -> None:
     follower = _follow(database)
     assert follower.stdout is not None

@@ -67,6 +67,33 @@ def test_updates_bring_every_row_and_event_once_and_end_with_the_run(
     assert kinds == ["created", "started", "finished"]
 
 
+def test_rows_that_are_made_again_come_again_with_the_reason(database: Path, recorder: Recorder) -> None:
+    """Row 2 is not finite and pauses the run, which goes back to step 1 and on with another lr."""
+    recorder.start(1, digest="d", step=0, vectors={})
+    again = [record(1, number, 3, lr=None if number == 3 else 0.002) for number in (1, 2, 3)]
+    work: list[Callable[[], object]] = [
+        *(partial(recorder.record_step, record(1, number, 3), {}) for number in range(2)),
+        lambda: recorder.record_step(
+            record(1, 2, 3, loss=float("nan"), lr=None),
+            {},
+            b"",
+            events=[Event("break-point", "met: not-finite")],
+            pause_before=1,
+        ),
+        *(partial(recorder.record_step, row, {}) for row in again),
+        lambda: recorder.end(1, 3, Status.FINISHED, Event("finished", "no match")),
+    ]
+    steps, kinds = [], []
+    with Reader(database) as reader:
+        for update in updates(reader, 1):
+            steps += [(step.step, step.lr) for step in update.steps]
+            kinds += [event.kind for event in update.events]
+            if work and not update.steps:
+                work.pop(0)()
+    assert steps == [(0, 0.01), (1, 0.01), (2, None), (1, 0.002), (2, 0.002), (3, None)]
+    assert kinds == ["created", "started", "break-point", "remade", "finished"]
+
+
 def test_rows_that_were_there_before_are_printed_too(
     database: Path, recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import math
 import os
 import sqlite3
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,20 @@ def test_a_run_whose_process_is_gone_is_shown_as_crashed(
         assert [event.kind for event in reader.events(claim.run)] == ["created", "started", "crashed"]
 
 
+def test_a_worker_beats_for_its_own_runs_alone(database: Path, recorder: Recorder, claim: Claim) -> None:
+    """Its pid may have been another worker's before the machine was started again."""
+    recorder.beat(os.getpid())
+    with sqlite3.connect(database) as connection:
+        (alive,) = connection.execute("SELECT heartbeat FROM run").fetchone()
+        assert time.time() - alive < 60
+        connection.execute("UPDATE run SET worker_start = 'earlier/1', heartbeat = 1000")
+    connection.close()
+    recorder.beat(os.getpid())
+    with Reader(database) as reader:
+        record = reader.run(claim.run)
+    assert (record.heartbeat, record.status) == (1000, Status.CRASHED)
+
+
 def test_of_an_ended_run_the_last_checkpoint_stays(database: Path, recorder: Recorder, claim: Claim) -> None:
     recorder.record_step(step(claim.run, 49), {}, b"at 50")
     recorder.record_step(step(claim.run, 99), {}, b"at 100")
@@ -136,6 +151,25 @@ def test_a_row_that_is_made_again_replaces_the_first(
     assert row.loss == 2.0
     assert z is not None
     assert z.tolist() == [0.0, 0.0]
+
+
+def test_a_row_that_is_made_again_otherwise_is_told(database: Path, recorder: Recorder, claim: Claim) -> None:
+    """It was not finite, and other weights made it so."""
+    recorder.record_step(step(claim.run, 0, loss=float("nan"), lr=None), {})
+    recorder.record_step(step(claim.run, 0, loss=2.0), {})
+    with Reader(database) as reader:
+        event = reader.events(claim.run)[-1]
+    assert (event.kind, event.step, event.detail) == ("remade", 0, "from step 0 on")
+
+
+def test_a_last_row_from_which_the_run_goes_on_after_all_is_the_same_row(
+    database: Path, recorder: Recorder, claim: Claim
+) -> None:
+    recorder.record_step(step(claim.run, 0, loss=2.0, lr=None), {})
+    recorder.record_step(step(claim.run, 0, loss=2.0), {})
+    with Reader(database) as reader:
+        assert [row.lr for row in reader.steps(claim.run)] == [0.01]
+        assert "remade" not in [event.kind for event in reader.events(claim.run)]
 
 
 def test_a_run_that_goes_the_same_way_again_keeps_the_rows_beyond(

@@ -1,5 +1,6 @@
 """A database of the first released schema, upgraded: tests/data/revision_0001.db."""
 
+import resource
 import shutil
 import sqlite3
 import stat
@@ -146,3 +147,56 @@ def test_an_upgrade_that_fails_half_way_leaves_the_database_as_it_was(old: Path)
     with pytest.raises(UserError, match=r"old\.db: cannot be written: table break_point already exists"):
         prepare(old)
     assert content(old) == before
+    assert list(old.parent.glob("*.backup-*")) == []  # a copy of what is there unchanged
+
+
+def test_an_upgrade_through_a_link_puts_copy_and_lock_beside_the_file(old: Path, tmp_path: Path) -> None:
+    """Whatever name a process knows it by, all of them take turns at the same lock."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    link = folder / "link.db"
+    link.symlink_to(old)
+    with Reader(link) as reader:
+        assert len(reader.runs()) == 4
+    assert [path.name for path in folder.iterdir()] == ["link.db"]
+    assert content(old.with_name("old.db.backup-1")) == content(FIRST)
+
+
+def test_a_disk_that_is_full_leaves_an_older_database_as_it_was(old: Path) -> None:
+    before, limit = old.read_bytes(), old.stat().st_size // 2  # bytes: no file may grow beyond
+    answer = subprocess.run(
+        [sys.executable, "-m", "tui", "list", "--db", str(old)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert answer.returncode == 2
+    assert len(answer.stderr.splitlines()) == 1
+    assert "cannot be written: " in answer.stderr
+    assert "has schema 0001 and has to be brought to" in answer.stderr
+    assert old.read_bytes() == before
+    assert list(old.parent.glob("*.backup-*")) == []
+
+
+def test_an_upgrade_takes_over_what_a_living_worker_has_written(old: Path) -> None:
+    """A worker of the older program goes on writing, before and after."""
+    with sqlite3.connect(old) as worker:
+        worker.execute("PRAGMA journal_mode=WAL")
+        insert = (
+            "INSERT OR REPLACE INTO step (run, step, loss, terms, similarity, grad_norm, z_norm, lr,"
+            " elapsed_ms, decoded_z, decoded_prediction, match, state_hash)"
+            " VALUES (4, ?, 1.0, '{}', 0, 0, 0, 0.01, 1, NULL, NULL, NULL, 'x')"
+        )
+        worker.execute(insert, (500,))
+        worker.commit()
+        with Reader(old) as reader:
+            assert reader.run(4).last_step == 500
+            worker.execute(insert, (501,))
+            worker.commit()
+            assert reader.run(4).last_step == 501
+            assert reader.token_losses(4, 501) is None
+    worker.close()
+    copy = content(old.with_name("old.db.backup-1"))
+    assert copy["alembic_version"][1] == [("0001",)]
+    assert max(row[1] for row in copy["step"][1] if row[0] == 4) == 500  # type: ignore[type-var]

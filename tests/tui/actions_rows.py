@@ -14,7 +14,7 @@ from engine.store.vectors import pack
 from tests.tui.behaviours import behaviour
 from tests.tui.conftest import RecordingControl
 from tests.tui.recording import Recording, row
-from tests.tui.screen import User, expect, expect_shown, lines, table_of, text
+from tests.tui.screen import User, expect, expect_shown, lines, strips, table_of, text
 from tui.actions import Place
 
 
@@ -23,7 +23,7 @@ def marked_words(user: User, tone: str) -> list[str]:
     style = user.app.screen.focused.get_component_rich_style(tone, partial=True)  # type: ignore[union-attr]
     return [
         segment.text
-        for strip in user.app.screen._compositor.render_strips()
+        for strip in strips(user)
         for segment in strip
         if segment.style is not None
         and segment.style.bold == style.bold

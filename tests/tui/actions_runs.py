@@ -185,7 +185,7 @@ async def _the_full_screen_chart_shows_every_figure_on_either_scale(
     await user.press("y")
     await expect_shown(user, "today/3  loss, 41 rows", " 3.0 ┫")
     await user.press("y")
-    await expect_shown(user, "loss, logarithmic", " 2.0000 ┫", " 0.5000 ┫")
+    await expect_shown(user, "loss, logarithmic", " 2 ┫", " 0.5 ┫")
     for figure in ("terms", "sim", "lr", "|grad|", "|z|", "loss"):
         await user.press("c")
         await expect_shown(user, f"today/3  {figure}")

@@ -40,7 +40,7 @@ async def _a_step_that_has_been_passed_is_named_before_it_is_asked_for(
     await user.press("g")
     await expect_shown(user, "today/3: on to a step, then pause")
     await user.press("2", "4")
-    await expect_shown(user, "until: 24: the run is at step 25 already")
+    await expect_shown(user, "until: 24: the run is at step 24 already")
     await user.press("enter")
     assert "on to a step" in text(user)
     assert control.requested == []
@@ -126,7 +126,7 @@ async def _a_break_point_is_checked_while_it_is_typed(
     await user.press(*"loss")
     await expect_shown(user, "break-point: 'loss': allowed are changed, match, not-finite")
     await user.press("less_than_sign", "0", "full_stop", "2", "0")
-    await expect_shown(user, "pauses after the first row with loss<0.2")
+    await expect_shown(user, "pauses when loss<0.2 comes true")
     await user.press("enter")
     await expect_shown(user, "pending: break on loss<0.2")
     await expect(user, lambda: control.requested == [(3, "break", {"when": "loss<0.2"})])

@@ -44,6 +44,20 @@ class RecordingControl:
         self.break_points.append(tuple(break_points))
         return add_run(database, spec, device="cpu", session=session or "today", name=name)
 
+    def queue_runs(
+        self,
+        database: Path,
+        specs: Sequence[RunSpec],
+        *,
+        session: str | None = None,
+        names: Sequence[str | None],
+        break_points: Sequence[str] = (),
+    ) -> list[int]:
+        return [
+            self.queue_run(database, spec, session=session, name=name, break_points=break_points)
+            for spec, name in zip(specs, names, strict=True)
+        ]
+
     def request(
         self, database: Path, run_id: int, kind: str, arguments: Mapping[str, Any] | None = None
     ) -> int:

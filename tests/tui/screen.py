@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from tests.tui.conftest import RecordingControl
 from tui.app import ExplorerApp
@@ -39,9 +40,14 @@ async def opened(
         yield user
 
 
+def strips(user: User) -> list[Strip]:
+    """The painted lines, with their styles."""
+    return user.app.screen._compositor.render_strips()
+
+
 def lines(user: User) -> list[str]:
     """What stands on the screen."""
-    return [strip.text for strip in user.app.screen._compositor.render_strips()]
+    return [strip.text for strip in strips(user)]
 
 
 def text(user: User) -> str:

@@ -191,3 +191,10 @@ def test_a_strip_of_any_size_is_as_wide_and_high_as_its_place() -> None:
             assert len(lines) == height
             assert {len(line) for line in lines} == {width}
     assert drawn(made, width=11) == []
+
+
+def test_the_rounding_of_a_number_that_is_held_is_no_curve() -> None:
+    made = Curves()
+    made.extend([row(1, step, z_norm=0.28301510 + 3e-8 * (step % 3)) for step in range(40)])
+    painted = [line[11:] for line in drawn(made, Chart.Z_NORM)]
+    assert len([line for line in painted if line.strip("⠀ ")]) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.store.records import EventRecord
-from tui.event_text import event_text, event_tone
+from tui.event_text import event_text, event_tone, text_in_place
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,10 @@ from tui.event_text import event_text, event_tone
 def test_an_event_reads_well(kind: str, detail: str, said: str, tone: str) -> None:
     event = EventRecord(1, 1, 3, 0.0, kind, detail, "me")
     assert (event_text(event), event_tone(event)) == (said, tone)
+
+
+def test_under_its_row_an_event_does_not_say_the_step_again() -> None:
+    met = EventRecord(1, 1, 35, 0.0, "break-point", "met: loss<0.2: 0.1987 at step 34", "worker")
+    assert text_in_place(met) == "break-point met: loss<0.2: 0.1987"
+    paused = EventRecord(1, 1, 51, 0.0, "paused", "at step 50", "worker")
+    assert text_in_place(paused) == "paused at step 50"

@@ -385,23 +385,17 @@ async def test_copies_are_queued_and_the_first_is_selected(database: Path, contr
         assert control.break_points == [("match",)] * 3
 
 
-async def test_copies_that_cannot_be_saved_stay_in_the_form(database: Path) -> None:
-    class Full(RecordingControl):
-        """Refuses what comes after two runs, until it is told otherwise."""
-
-        is_full = True
-
-        def _refuse(self) -> None:
-            if self.is_full and len(self.queued) == 2:
-                raise UserError("database: the disk is full")
-
-    control = Full()
+async def test_copies_that_cannot_be_saved_stay_in_the_form(
+    database: Path, control: RecordingControl
+) -> None:
     async with opened(database, control) as user:
         await _open(user)
         form_of(user).set_values({"copies": "5", "seed": "10"})
+        control.refusal = "database: the disk is full"
         await user.press("enter")
-        await expect_shown(user, "2 saved, 3 not: database: the disk is full")
-        control.is_full = False
+        await expect_shown(user, "New run", "database: the disk is full")
+        assert control.queued == []
+        control.refusal = None
         await user.press("enter")
         await expect(user, lambda: "New run" not in text(user))
         assert [spec.seed for spec, _, _ in control.queued] == [10, 11, 12, 13, 14]
@@ -516,3 +510,17 @@ def _line_number(user: User, part: str) -> int:
     """Of the line that contains this; of those, of the one that it begins."""
     numbers = [number for number, line in enumerate(lines(user)) if part in line]
     return next((number for number in numbers if lines(user)[number].startswith(f"│ {part}")), numbers[0])
+
+
+async def test_the_arrows_leave_a_choice_where_the_form_scrolls(
+    database: Path, control: RecordingControl
+) -> None:
+    async with opened(database, control, size=SMALL) as user:
+        await expect_shown(user, "No runs yet")
+        await user.press("n")
+        await expect_shown(user, "New run", "learning rate")
+        for current in ("init_kind", "source", "vectors", "seed"):
+            await user.press("up")
+            assert form_of(user).current == current
+        await user.press("down", "down", "down")
+        assert form_of(user).current == "init_kind"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
+from engine.store.records import Status
 from tests.tui.recording import Recording, published_like_rows
 from tests.tui.screen import SMALL, expect, expect_shown, lines, opened, table_of, text
 from tui.actions import ACTIONS, Place, binding_id
@@ -46,6 +47,26 @@ async def test_the_footer_names_both_keys_of_a_pair(database: Path) -> None:
     async with opened(database, settings=Settings(keys={"lower_lr": "_"})) as user:
         await expect_shown(user, "No runs yet")
         assert "+/_ lr" in lines(user)[-1]
+
+
+async def test_what_is_said_about_a_run_names_the_keys_of_ones_own(
+    database: Path, recording: Recording
+) -> None:
+    keys = {"resume": "R", "run_published": "P", "extend": "E", "question.confirm": "j", "dialog.close": "f9"}
+    async with opened(database, settings=Settings(keys=keys)) as user:
+        await expect_shown(user, "Press P to start the published experiment")
+        run = recording.begin()
+        recording.steps(run, published_like_rows(run, 20))
+        await expect_shown(user, "● running")
+        await user.press("s")
+        await expect_shown(user, "R goes on with it later", "j yes")
+        await user.press("n", "L")
+        await expect_shown(user, "f9 closes")
+        await user.press("f9")
+        recording.end(run, 19, Status.FAILED, "no room")
+        await expect_shown(user, "no room; R tries again from the last checkpoint")
+        await user.press("L")
+        await expect_shown(user, "has ended (failed); R goes on with it")
 
 
 async def test_the_help_scrolls_to_its_end_at_80_by_24(database: Path) -> None:

@@ -14,7 +14,8 @@ from engine.store.reading import Reader
 from engine.store.records import CardFigures, EventRecord, StepRecord, WorkerRecord
 from tests.tui.recording import Recording, row
 from tests.tui.screen import LARGE, expect, expect_shown, lines, opened, table_of, text
-from tui.live import CHUNK_STEPS, NEWEST_STEPS, DatabaseWatcher, RunsRead, TrajectoryRead, WorkerView
+from tui.live import CHUNK_STEPS, NEWEST_STEPS, DatabaseWatcher
+from tui.news import RunsRead, TrajectoryRead, WorkerView
 from tui.trajectory import Trajectory
 
 LONG = NEWEST_STEPS + 3 * CHUNK_STEPS + 7
@@ -159,6 +160,21 @@ def test_rows_made_again_with_another_lr_replace_those_first_read(
         follower.read_until(lambda: len(follower.shown) == 25)
         follower.assert_shows_what_is_stored(run)
     assert {step.lr for step in follower.shown[14:]} == {0.002}
+
+
+def test_a_row_that_was_the_last_is_read_again_when_the_run_goes_on(
+    database: Path, recording: Recording
+) -> None:
+    """A run had finished and was extended: now there is an update from its last row."""
+    run = recording.begin()
+    recording.steps(run, [*rows(run, range(4)), row(run, 4, lr=None)])
+    with following(database, run) as follower:
+        follower.read_until(lambda: len(follower.shown) == 5)
+        recording.event(run, 4, "extended")
+        follower.read_until(lambda: _last_event(follower) == "extended")
+        recording.steps(run, rows(run, range(4, 7)))
+        follower.read_until(lambda: len(follower.shown) == 7)
+        follower.assert_shows_what_is_stored(run)
 
 
 def test_the_figures_of_the_card_come_with_its_worker(database: Path, recording: Recording) -> None:

@@ -138,6 +138,20 @@ async def test_a_folded_table_follows_its_end_and_keeps_the_place(
         assert table.place == 24
 
 
+async def test_no_word_of_a_long_text_is_hidden_by_the_scrollbar(
+    database: Path, recording: Recording
+) -> None:
+    run = recording.begin()
+    long = "word " * 2000
+    recording.steps(run, [row(run, 0, decoded_prediction=long, decoded_z=long, match=False)])
+    async with opened(database) as user:
+        await expect_shown(user, "word word")
+        await user.press("tab", "enter")
+        await expect_shown(user, "step 0 of 100")
+        await expect(user, lambda: "reading" not in text(user))
+        assert {word for line in lines(user)[2:-1] for word in re.findall(r"\w+", line)} == {"word"}
+
+
 async def test_not_finite_is_seen_in_a_folded_table(database: Path, recording: Recording) -> None:
     run = recording.begin()
     recording.steps(run, [*published_like_rows(run, 15), row(run, 15, loss=None), row(run, 16)])

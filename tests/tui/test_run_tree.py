@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.store.records import RunRecord, Status
-from tui.live import RunView
+from tui.news import RunView
 from tui.run_filter import RunFilter, SortBy, in_order, parse_filter
 from tui.run_tree import RunLine, SessionLine, tree_lines
 

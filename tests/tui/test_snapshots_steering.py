@@ -52,7 +52,7 @@ async def _press(user: Pilot[object], *keys: str, shown: str) -> None:
     [
         pytest.param(("f",), "goes on for 10 more", id="more-steps"),
         pytest.param(("g",), "until step", id="until-step"),
-        pytest.param(("g", "2", "0"), "is at step 25 already", id="until-a-step-that-is-past"),
+        pytest.param(("g", "2", "0"), "is at step 24 already", id="until-a-step-that-is-past"),
         pytest.param(("e",), "100 → 200 steps", id="extend"),
         pytest.param(("L",), "0.01 → 0.02 ", id="lr"),
         pytest.param(("L", "minus", "1"), "above 0 and at most 1000", id="lr-that-is-wrong"),

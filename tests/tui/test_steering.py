@@ -9,7 +9,7 @@ import pytest
 from engine.store.reading import Reader
 from engine.store.records import CommandRecord, Status
 from tests.tui.conftest import RecordingControl
-from tests.tui.recording import Recording, published_like_rows
+from tests.tui.recording import Recording, published_like_rows, row
 from tests.tui.screen import SMALL, User, expect, expect_shown, opened, text
 from tui.pending import Pending, describe
 
@@ -135,7 +135,7 @@ async def test_what_is_wrong_is_said_and_nothing_is_asked_for(
         assert control.requested == []
 
 
-@pytest.mark.parametrize("key", ["full_stop", "f", "g", "L", "w", "b"])
+@pytest.mark.parametrize("key", ["space", "plus", "minus", "s", "full_stop", "f", "g", "L", "w", "b"])
 async def test_a_finished_run_says_why_not(database: Path, recording: Recording, key: str) -> None:
     run = recording.begin()
     recording.steps(run, published_like_rows(run, 101))
@@ -226,3 +226,55 @@ def _applied(number: int, kind: str, arguments: dict[str, object], step: int) ->
         applied_step=step,
         reason=None,
     )
+
+
+async def test_a_bound_that_is_passed_already_says_so(database: Path, recording: Recording) -> None:
+    run = recording.begin()
+    recording.steps(run, [row(run, 0, loss=0.1, similarity=0.2)])
+    async with opened(database, size=SMALL) as user:
+        await expect_shown(user, "● running")
+        await user.press("b")
+        await expect_shown(user, "None is set")
+        await user.press(*"loss", "less_than_sign", "1")
+        await expect_shown(user, "pauses when loss<1 comes true again: it is true now")
+        await user.press(*["backspace"] * 6, *"similarity", "greater_than_sign", "1")
+        await expect_shown(user, "pauses when similarity>1 comes true")
+        assert "true now" not in text(user)
+
+
+async def test_more_steps_than_are_left_go_on_to_the_last(database: Path, recording: Recording) -> None:
+    run = recording.begin()
+    recording.steps(run, published_like_rows(run, 96))
+    async with opened(database, size=SMALL) as user:
+        await expect_shown(user, "step 95 of 100")
+        await user.press("f")
+        await expect_shown(user, "goes on to its last step, 100")
+        await user.press("backspace", "backspace", "4")
+        await expect_shown(user, "goes on for 4 more, then pauses")
+
+
+async def test_a_message_takes_the_place_of_the_one_before(database: Path, recording: Recording) -> None:
+    run = recording.begin()
+    recording.end(run, 0, Status.STOPPED)
+    async with opened(database) as user:
+        await expect_shown(user, "□ stopped")
+        for _ in range(3):
+            await user.press("space")
+            await expect_shown(user, "has ended (stopped); r goes on with it")
+        assert text(user).count("has ended (stopped)") == 1
+        await user.press("t")
+        await expect_shown(user, "To keep it: theme =")
+        assert "has ended (stopped)" not in text(user)
+
+
+async def test_the_log_offers_to_try_again_only_where_that_is_possible(
+    database: Path, recording: Recording
+) -> None:
+    run = recording.begin()
+    async with opened(database) as user:
+        await expect_shown(user, "● running")
+        await user.press("o")
+        await expect_shown(user, "esc close")
+        assert "try again" not in text(user)
+        recording.end(run, 0, Status.STOPPED)
+        await expect_shown(user, "r try again")

@@ -7,7 +7,7 @@ from textual.color import Color
 from textual.theme import Theme
 
 from tests.tui.recording import Recording, published_like_rows
-from tests.tui.screen import expect, opened, text
+from tests.tui.screen import expect, opened, strips, text
 from tui.settings import THEME_NAMES, Settings
 from tui.themes import THEMES, next_theme
 from tui.widgets.badges import MATCH, NO_MATCH, STATUS_BADGES
@@ -81,7 +81,7 @@ async def test_the_ansi_theme_paints_sixteen_colours_only(database: Path, record
         for keys in ([], ["tab", "up"], ["question_mark"], ["escape", "n"], ["escape", "ctrl+p"]):
             await user.press(*keys)
             await user.pause()
-            for strip in user.app.screen._compositor.render_strips():
+            for strip in strips(user):
                 for segment in strip:
                     for colour in (segment.style.color, segment.style.bgcolor) if segment.style else ():
                         shown = (segment.text, colour)

@@ -116,6 +116,52 @@ def test_kill_9_loses_nothing_that_was_there_and_the_run_goes_on_bit_for_bit(lab
         assert "crashed" in [event.kind for event in reader.events(run)]
 
 
+def test_a_run_whose_worker_is_only_found_dead_later_can_be_resumed(laboratory: Laboratory) -> None:
+    """The machine was restarted within seconds: a new worker could not know yet that the old one is gone."""
+    run = queue_run(laboratory.database, SHORT, session="tests")
+    laboratory.wait_for_end(run)
+    with sqlite3.connect(laboratory.database) as connection:
+        connection.execute(
+            "UPDATE run SET status = 'running', ended = NULL, worker_pid = 1, worker_start = 'earlier/1',"
+            " heartbeat = 0 WHERE id = ?",
+            (run,),
+        )
+        connection.execute("DELETE FROM step WHERE step > 20")
+        connection.execute("DELETE FROM checkpoint")
+    connection.close()
+    with laboratory.reader() as reader:
+        assert reader.run(run).status is Status.CRASHED
+    answer = laboratory.ask(run, "resume")
+    assert (answer.status, answer.applied_step) == ("applied", 0)
+    laboratory.wait_for_end(run)
+    with laboratory.reader() as reader:
+        assert reader.run(run).status is Status.FINISHED
+        assert [event.kind for event in reader.events(run)][-4:] == [
+            "crashed",
+            "resumed",
+            "started",
+            "finished",
+        ]
+
+
+def test_a_run_does_not_go_on_with_other_weights_than_it_began_with(laboratory: Laboratory) -> None:
+    run = queue_run(laboratory.database, SHORT, session="tests")
+    laboratory.wait_for_end(run)
+    with sqlite3.connect(laboratory.database) as connection:
+        connection.execute("UPDATE run SET bundle_digest = 'fedcba9876543210' || bundle_digest")
+    connection.close()
+    with laboratory.reader() as reader:
+        before = reader.steps(run)
+        laboratory.ask(run, "extend", steps=10)
+        laboratory.wait_for_end(run)
+        record = reader.run(run)
+        assert (record.status, record.last_step) == (Status.FAILED, 60)
+        assert record.error is not None
+        assert record.error.startswith("bundle: mini has other weights now than when the run began (")
+        assert "fedcba98" in record.error
+        assert reader.steps(run) == before
+
+
 def test_an_idle_worker_leaves_and_its_paused_run_stays_paused(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +223,21 @@ def test_rows_that_make_no_sense_are_answered_and_the_worker_lives_on(laboratory
     odd = queue_run(laboratory.database, SHORT, session="tests")
     with sqlite3.connect(laboratory.database) as connection:
         connection.execute("UPDATE run SET spec = '{\"lr\": -1}' WHERE id = ?", (odd,))
+        unreadable = {
+            connection.execute(
+                "INSERT INTO command (run, device, kind, arguments, requested, who, status)"
+                " VALUES (?, 'cpu', ?, ?, 0, 'somebody', 'pending')",
+                (of, kind, arguments),
+            ).lastrowid
+            or 0
+            for of, kind, arguments in (
+                (run, "set", '{"lr": 0.0'),
+                (run, "pause", "[]"),
+                (run, "stop", "[" * 100_000),
+                (run, "resume", b"\xff\xfe"),
+                (None, "stop", "null"),
+            )
+        }
     worker = laboratory.worker()
     assert worker is not None
 
@@ -194,6 +255,10 @@ def test_rows_that_make_no_sense_are_answered_and_the_worker_lives_on(laboratory
             assert answer.status == "rejected"
             assert answer.reason is not None
             assert reason in answer.reason
+        for command in unreadable:
+            answer = wait_for_command(reader, command, PATIENCE_S)
+            assert (answer.status, answer.arguments) == ("rejected", {})
+            assert answer.reason == "its arguments are no JSON object"
         assert {row.lr for row in reader.steps(run)} == {0.01}
 
     laboratory.ask(run, "stop")

@@ -1,5 +1,6 @@
 """The dialog for break-points: those of the run, one more, one less."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -61,7 +62,7 @@ class BreakPointsDialog(Dialog):
 
         condition = parse_break_point(values)
         change_break_points("break", condition, self.run.break_points)
-        return Wanted("break", {"when": condition}, f"pauses after the first row with {condition}")
+        return Wanted("break", {"when": condition}, _meaning(condition, self.run))
 
     def action_remove(self) -> None:
         """Ask for the marked one to be removed."""
@@ -81,15 +82,32 @@ class BreakPointsDialog(Dialog):
         self._show_break_points()
 
     def _show_break_points(self) -> None:
-        self.query_one("#break-points", Static).update(_listed(self.run.break_points, self._marked))
+        keys = self.app.keymap.keys(Place.DIALOG) | self.app.keymap.keys(Place.BREAK_POINTS)
+        self.query_one("#break-points", Static).update(_listed(self.run.break_points, self._marked, keys))
 
 
-def _listed(conditions: tuple[str, ...], marked: int) -> Content:
+def _meaning(condition: str, run: RunRecord) -> str:
+    """When a run will pause, in one line; a bound that it is beyond already has to be passed anew."""
+    from engine.breakpoints import Bound, parse_condition
+
+    parsed = parse_condition(condition)
+    if not isinstance(parsed, Bound):
+        return f"pauses after the next row with {condition}"
+    number = {"loss": run.loss, "similarity": run.similarity, "z_norm": run.z_norm}.get(parsed.name)
+    is_below = number is not None and number < parsed.value
+    is_above = number is not None and number > parsed.value
+    if is_below if parsed.sign == "<" else is_above:
+        return f"pauses when {condition} comes true again: it is true now"
+    return f"pauses when {condition} comes true"
+
+
+def _listed(conditions: tuple[str, ...], marked: int, keys: Mapping[str, str]) -> Content:
     """The break-points of the run, the marked one in view."""
     if not conditions:
         return Content("None is set. Examples:")
     first = min(max(marked - _MOST_SHOWN + 1, 0), max(len(conditions) - _MOST_SHOWN, 0))
-    lines = [Content(f"{len(conditions)} set; ↑ ↓ mark one, ctrl+r removes it")]
+    help_line = "{move_up} {move_down} mark one, {remove} removes it".format_map(keys)
+    lines = [Content(f"{len(conditions)} set; {help_line}")]
     for index, condition in enumerate(conditions[first : first + _MOST_SHOWN], first):
         is_marked = index == marked
         shown = (_MARK if is_marked else " " * len(_MARK)) + safe_text(condition, limit=60)

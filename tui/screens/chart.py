@@ -10,10 +10,10 @@ from textual.widgets import Static
 
 from engine.store.records import StepRecord
 from tui.actions import Place, bindings
-from tui.charts import Plot, Series
 from tui.curves import Chart, Charted, values_of
 from tui.text import safe_text
 from tui.widgets.chart_strip import scaled
+from tui.widgets.plot import Plot, Series
 
 if TYPE_CHECKING:
     from tui.app import ExplorerApp
@@ -51,8 +51,7 @@ class ChartScreen(Screen[None]):
         """Lay out title, plot and keys."""
         yield Static(id="chart-title", markup=False)
         yield Plot(id="plot")
-        keys = [action for action in self.app.keymap.at(Place.CHART) if action.name in _NAMED_KEYS]
-        yield Static("  ".join(f"{key.shown_key} {key.label}" for key in keys), id="chart-keys", markup=False)
+        yield Static(self.app.keymap.hints(Place.CHART, _NAMED_KEYS), id="chart-keys", markup=False)
 
     def on_mount(self) -> None:
         """Draw, and look again for new rows every second."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,8 +16,11 @@ from textual.widgets import Input, Label, Static
 from engine.errors import UserError
 from engine.store.records import RunRecord
 from tui.actions import Place, bindings
-from tui.requests import Requests
+from tui.requests import Refused, Requests
 from tui.text import safe_text
+
+if TYPE_CHECKING:
+    from tui.app import ExplorerApp
 
 Values = Mapping[str, str]
 """What stands in the fields, by their keys."""
@@ -50,22 +53,16 @@ class Prepared(Message):
         self.content = content
 
 
-class NotPrepared(Message):
-    """Something went wrong on the way there."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
-
-
 class Dialog(ModalScreen[Wanted | None]):
     """Returns what to ask for, or None when it was closed."""
+
+    app: "ExplorerApp"
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.DIALOG)
 
     title_words: ClassVar[str]
     accept_words: ClassVar[str]
-    """What enter does."""
+    """What the key does that accepts."""
 
     def __init__(self, run: RunRecord, requests: Requests, fields: Sequence[DialogField]) -> None:
         super().__init__()
@@ -99,7 +96,8 @@ class Dialog(ModalScreen[Wanted | None]):
         with Vertical(id="dialog") as box:
             title = f"{self.run.session}/{self.run.number}: {self.title_words}"
             box.border_title = Content(safe_text(title, limit=60))
-            box.border_subtitle = Content(f"enter {self.accept_words}, esc closes")
+            keys = self.app.keymap.keys(Place.DIALOG)
+            box.border_subtitle = Content(f"{keys['accept']} {self.accept_words}, {keys['close']} closes")
             for field in self.fields:
                 with Horizontal(classes="field"):
                     yield Label(field.label, markup=False, classes="label")
@@ -110,7 +108,7 @@ class Dialog(ModalScreen[Wanted | None]):
 
     def on_mount(self) -> None:
         """Start what takes longer than a key press may."""
-        self._requests.submit(self, lambda _: Prepared(self.prepare()), NotPrepared)
+        self._requests.submit(self, lambda _: Prepared(self.prepare()), Refused)
 
     @on(Prepared)
     def _start_checking(self, message: Prepared) -> None:
@@ -121,8 +119,8 @@ class Dialog(ModalScreen[Wanted | None]):
         else:
             self._check()
 
-    @on(NotPrepared)
-    def _say_why_not(self, message: NotPrepared) -> None:
+    @on(Refused)
+    def _say_why_not(self, message: Refused) -> None:
         self._say(message.reason, is_wrong=True)
 
     @on(Input.Changed)

@@ -1,7 +1,9 @@
 """The main screen: runs on the left, the selected run on the right."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,10 +17,10 @@ from textual.widgets import Static
 from engine.store.records import RunRecord, Status
 from tui.actions import Place, bindings, unavailable
 from tui.curves import Charted, Curves
-from tui.live import (
+from tui.live import DatabaseWatcher
+from tui.news import (
     DatabaseMissing,
     DatabaseUnreadable,
-    DatabaseWatcher,
     RunsRead,
     TrajectoryRead,
     WorkerView,
@@ -26,8 +28,8 @@ from tui.live import (
 )
 from tui.numbers import gpu_text
 from tui.pending import describe
-from tui.requests import Control, Requests
-from tui.screens.steering import Refused, SteeringScreen
+from tui.requests import Control, Refused, Requests
+from tui.screens.steering import SteeringScreen
 from tui.screens.view import restore_view, take_view
 from tui.step_rate import StepRate
 from tui.text import safe_text
@@ -206,7 +208,10 @@ class ExplorerScreen(SteeringScreen):
             self._trajectory = Trajectory()
             self._curves = Curves()
             self._rate.restart()
-            self._table.show_placeholder(*(() if view else _NOTHING_YET))
+            if view is None:
+                self._show_nothing_yet()
+            else:
+                self._table.show_placeholder()
             self._table.show_trajectory(self._trajectory)
             self._watcher.select(run)
             self._show_strip()
@@ -293,10 +298,11 @@ class ExplorerScreen(SteeringScreen):
         """Change the strip's scale."""
         self._strip.toggle_log()
 
-    def action_open_chart(self) -> None:
+    async def action_open_chart(self) -> None:
         """Show the figure of the strip on the whole screen."""
         if self._selected_or_say():
-            from tui.screens.chart import ChartScreen  # with numpy
+            await asyncio.to_thread(import_module, "tui.screens.chart")  # with numpy, a fifth of a second
+            from tui.screens.chart import ChartScreen
 
             self.app.push_screen(ChartScreen(self._charted, self._strip.chart, is_log=self._strip.is_log))
 
@@ -381,6 +387,7 @@ class ExplorerScreen(SteeringScreen):
                 gpu=_gpu_text(worker) if worker else None,
                 terms=last.terms if last else {},
                 halt=self._pending.halt(run),
+                keys=self._keys,
             )
         )
 
@@ -391,7 +398,12 @@ class ExplorerScreen(SteeringScreen):
             self._strip.show(self._curves, view.record.steps)
 
     def _show_nothing_yet(self) -> None:
-        self._table.show_placeholder(*_NOTHING_YET)
+        self._table.show_placeholder(
+            "No runs yet",
+            "",
+            f"Press {self._keys['run_published']} to start the published experiment,",
+            f"or {self._keys['new_run']} to describe a run of your own.",
+        )
 
     def _show_notice(self, notice: str | None) -> None:
         bar = self.query_one("#notice", Static)
@@ -437,14 +449,6 @@ def _command_of(spec: str, _: Control) -> Message:
     from tui.command_line import command_line
 
     return CommandLineReady(command_line(RunSpec.model_validate_json(spec)))
-
-
-_NOTHING_YET = (
-    "No runs yet",
-    "",
-    "Press p to start the published experiment,",
-    "or n to describe a run of your own.",
-)
 
 
 def _prepare_form(database: Path, selected: int | None, bundle: str, _: Control) -> Message:

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,11 +17,16 @@ from engine.store.records import RunRecord
 from tui.actions import Place, bindings
 from tui.text import safe_text
 
+if TYPE_CHECKING:
+    from tui.app import ExplorerApp
+
 _NOTICE_S = 6.0
 
 
 class ExportScreen(ModalScreen[None]):
     """Asks for a path and writes; stays open, and says why, when it cannot."""
+
+    app: "ExplorerApp"
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.EXPORT)
 
@@ -35,7 +40,7 @@ class ExportScreen(ModalScreen[None]):
         """Lay out the path and the line under it."""
         with Vertical(id="dialog") as box:
             box.border_title = Content(f"write z of step {self._step} to a file")
-            box.border_subtitle = Content("enter writes, esc closes")
+            box.border_subtitle = Content(self.app.keymap.hints(Place.EXPORT))
             yield Input(f"run-{self._run.id}-step-{self._step}-z.npy", compact=True, id="path")
             yield Static("NAME.npy or NAME.safetensors", id="outcome", markup=False)
 

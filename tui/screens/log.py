@@ -1,5 +1,6 @@
 """What happened to a run: its events and its worker's log, followed live; and what failed, if it did."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _FAILURE_EDGES = 5
 """Cells beside what failed: margins, rule and padding."""
 
-_NAMED_KEYS = ("other_part", "line_up", "last_line", "try_again", "close")
+_NAMED_KEYS = frozenset({"other_part", "line_up", "last_line", "try_again", "close"})
 
 
 class LogScreen(Screen[bool]):
@@ -48,8 +49,7 @@ class LogScreen(Screen[bool]):
         yield Static(id="log-title", markup=False)
         yield Static(id="failure", markup=False)
         yield LogLines(id="log")
-        keys = [action for action in self.app.keymap.at(Place.LOG) if action.name in _NAMED_KEYS]
-        yield Static("  ".join(f"{key.shown_key} {key.label}" for key in keys), id="log-keys", markup=False)
+        yield Static(id="log-keys", markup=False)
 
     def on_mount(self) -> None:
         """Start reading."""
@@ -57,9 +57,9 @@ class LogScreen(Screen[bool]):
         self.query_one("#failure").display = False
         self._watcher.start()
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         """Stop reading."""
-        self._watcher.stop()
+        await asyncio.to_thread(self._watcher.stop)
 
     @on(LogRead)
     def _show(self, message: LogRead) -> None:
@@ -105,7 +105,8 @@ class LogScreen(Screen[bool]):
     def action_try_again(self) -> None:
         """Close, and let the run go on."""
         if "resume" in unavailable(self._run):
-            self.app.notify(safe_text(why_unavailable(self._run)), severity="error", markup=False)
+            why = why_unavailable(self._run, self.app.keymap.keys(Place.EXPLORER))
+            self.app.notify(safe_text(why), severity="error", markup=False)
         else:
             self.dismiss(True)
 
@@ -131,6 +132,8 @@ class LogScreen(Screen[bool]):
         bar = self.query_one("#log-title", Static)
         if title != bar.content:
             bar.update(title)
+            names = _NAMED_KEYS - {"try_again"} if "resume" in unavailable(run) else _NAMED_KEYS
+            self.query_one("#log-keys", Static).update(self.app.keymap.hints(Place.LOG, names))
 
     def _show_failure(self, view: LogView) -> None:
         box = self.query_one("#failure", Static)
@@ -139,10 +142,11 @@ class LogScreen(Screen[bool]):
         if failed is None:
             return
         width = max(self.size.width - _FAILURE_EDGES, 10)
+        key = self.app.keymap.keys(Place.LOG)["try_again"]
         lines = [
             Content.styled(safe_text(failed, limit=3 * width), TONE_COLOURS["bad"]),
             *(Content("  " + safe_text(line, limit=width - 2)) for line in error_lines(view.run, view.log)),
-            Content.styled(safe_text(what_to_do(view.run) or ""), TONE_COLOURS["busy"]),
+            Content.styled(what_to_do(view.run.status, {"resume": key}) or "", TONE_COLOURS["busy"]),
         ]
         content = Content("\n").join(lines)
         if content != box.content:

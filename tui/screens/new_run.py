@@ -14,13 +14,12 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from engine.errors import UserError
 from tui.actions import Place, bindings
 from tui.form_fields import DEFAULTS, EXISTING, FIELDS, NEW, SPEC_KEYS, TODAY, Values
 from tui.form_material import FormMaterial, Source, own_source
 from tui.form_values import Order, blamed, form_errors, order_of
 from tui.presets import Preset, delete_preset, save_preset
-from tui.requests import Control, Requests
+from tui.requests import Control, Refused, Requests
 from tui.screens.preset_name import PresetNameScreen
 from tui.text import safe_text
 from tui.token_counts import Length, Measured, measure, to_measure
@@ -39,23 +38,6 @@ class Queued(Message):
     def __init__(self, runs: Sequence[int]) -> None:
         super().__init__()
         self.runs = tuple(runs)
-
-
-class PartlyQueued(Message):
-    """Some copies were saved and the rest could not be."""
-
-    def __init__(self, runs: Sequence[int], reason: str) -> None:
-        super().__init__()
-        self.runs = tuple(runs)
-        self.reason = reason
-
-
-class Refused(Message):
-    """The run could not be saved; nothing was."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
 
 
 class TokensCounted(Message):
@@ -114,15 +96,11 @@ class NewRunScreen(ModalScreen[int | None]):
         self._deletes: str | None = None
         """The preset that the next press of the key deletes."""
 
-        self._queued: tuple[int, ...] = ()
-        """Copies that are saved, while the rest could not be."""
-
     def compose(self) -> ComposeResult:
         """Lay out the fields."""
         with Vertical(id="form") as form:
             form.border_title = "New run"
-            named = (f"{key} {label}" for name, (key, label) in self._keys.items() if name in _NAMED)
-            form.border_subtitle = Content("  ".join(named))
+            form.border_subtitle = Content(self.app.keymap.hints(Place.FORM, _NAMED))
             session_kinds = (TODAY, EXISTING, NEW) if self._sessions else (TODAY, NEW)
             choices = {
                 "source": self._source_labels,
@@ -184,7 +162,7 @@ class NewRunScreen(ModalScreen[int | None]):
             for sentence in to_measure(values)
         }
         is_edited = self._is_edited(values)
-        hints["source"] = "changed since" if is_edited else f"{self._keys['next_source'][0]}: the next"
+        hints["source"] = "changed since" if is_edited else f"{self._keys['next_source']}: the next"
         if values["copies"].strip() not in ("1", ""):
             seed = "direction seed" if values["init_kind"] == "random" else "seed"
             first = values["init_seed" if values["init_kind"] == "random" else "seed"].strip()
@@ -276,7 +254,7 @@ class NewRunScreen(ModalScreen[int | None]):
     def action_delete_preset(self) -> None:
         """Delete the preset that fills the form, when the key is pressed a second time."""
         name = self._source.own_preset
-        next_source, again = (self._keys[action][0] for action in ("next_source", "delete_preset"))
+        next_source, again = (self._keys[action] for action in ("next_source", "delete_preset"))
         if name is None:
             self._say(
                 f"Only a preset of your own can be deleted; {next_source} goes to the next",
@@ -330,23 +308,11 @@ class NewRunScreen(ModalScreen[int | None]):
     def action_cancel(self) -> None:
         """Close the form; nothing is started."""
         if not self._is_sending:
-            self.dismiss(self._queued[0] if self._queued else None)
+            self.dismiss(None)
 
     @on(Queued)
     def _close(self, message: Queued) -> None:
-        self.dismiss((self._queued + message.runs)[0])
-
-    @on(PartlyQueued)
-    def _ask_for_the_rest(self, message: PartlyQueued) -> None:
-        """Say what is saved, and leave the rest in the form, so that enter tries it again."""
-        self._is_sending = False
-        values, done = self._form.values, len(message.runs)
-        self._queued += message.runs
-        key = "init_seed" if values["init_kind"] == "random" else "seed"
-        rest = int(values["copies"]) - done
-        self._form.set_values({"copies": str(rest), key: str(int(values[key]) + done)})
-        self._check()
-        self._say(f"{done} saved, {rest} not: {message.reason}", is_refused=True)
+        self.dismiss(message.runs[0])
 
     @on(Refused)
     def _show_reason(self, message: Refused) -> None:
@@ -370,9 +336,9 @@ class NewRunScreen(ModalScreen[int | None]):
     # Parts
 
     @property
-    def _keys(self) -> dict[str, tuple[str, str]]:
-        """Key and label of each action of the form."""
-        return {action.name: (action.shown_key, action.label) for action in self.app.keymap.at(Place.FORM)}
+    def _keys(self) -> dict[str, str]:
+        """The key of each action of the form."""
+        return self.app.keymap.keys(Place.FORM)
 
     def _say(self, text: str, *, is_refused: bool = False) -> None:
         self._said = text
@@ -397,17 +363,8 @@ _NAMED = ("start", "next_source", "save_preset", "cancel")
 
 
 def _queue(database: Path, order: Order, control: Control) -> Message:
-    """Queue every copy; the first is refused before any is saved."""
-    runs: list[int] = []
-    for spec, name in zip(order.specs, order.names, strict=True):
-        try:
-            runs.append(
-                control.queue_run(
-                    database, spec, session=order.session, name=name, break_points=order.break_points
-                )
-            )
-        except UserError as error:
-            if not runs:
-                raise
-            return PartlyQueued(runs, str(error))
-    return Queued(runs)
+    return Queued(
+        control.queue_runs(
+            database, order.specs, session=order.session, names=order.names, break_points=order.break_points
+        )
+    )

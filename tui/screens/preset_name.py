@@ -36,8 +36,7 @@ class PresetNameScreen(ModalScreen[str | None]):
         """Lay out the line for the name."""
         with Vertical(id="preset-name") as box:
             box.border_title = "Save as a preset"
-            keys = (f"{action.shown_key} {action.label}" for action in self.app.keymap.at(Place.PRESET_NAME))
-            box.border_subtitle = Content("  ".join(keys))
+            box.border_subtitle = Content(self.app.keymap.hints(Place.PRESET_NAME))
             yield FieldEditor(Place.PRESET_NAME, id="name")
             yield Static(id="outcome", markup=False)
 

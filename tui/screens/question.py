@@ -1,6 +1,6 @@
 """A question with yes and no."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -11,9 +11,14 @@ from textual.widgets import Static
 from tui.actions import Place, bindings
 from tui.text import safe_text
 
+if TYPE_CHECKING:
+    from tui.app import ExplorerApp
+
 
 class QuestionScreen(ModalScreen[bool]):
     """Returns whether the user said yes."""
+
+    app: "ExplorerApp"
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.QUESTION)
 
@@ -25,7 +30,7 @@ class QuestionScreen(ModalScreen[bool]):
         """Lay out the question and the two answers."""
         with Vertical(id="question"):
             yield Static(self._question, markup=False)
-            yield Static("y yes   n no", markup=False, classes="keys")
+            yield Static(self.app.keymap.hints(Place.QUESTION), markup=False, classes="keys")
 
     def action_confirm(self) -> None:
         """Yes."""

@@ -64,7 +64,7 @@ class RowScreen(Screen[int | None]):
 
     def on_mount(self) -> None:
         """Show the row."""
-        keys = {action.name: action.shown_key for action in self.app.keymap.at(Place.ROW)}
+        keys = self.app.keymap.keys(Place.ROW)
         hints = (" ".join([*map(keys.__getitem__, names), word]) for names, word in _HINTS)
         self._view.border_subtitle = Content("   ".join(hints))
         self._show()

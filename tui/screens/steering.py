@@ -9,9 +9,9 @@ from textual.message import Message
 from textual.screen import Screen
 
 from engine.store.records import RunRecord, Status
-from tui.actions import unavailable, why_unavailable
+from tui.actions import Place, unavailable, why_unavailable
 from tui.pending import Asked, Pending, by_a_quarter
-from tui.requests import Control, Requests
+from tui.requests import Control, Refused, Requests
 from tui.text import safe_text
 
 if TYPE_CHECKING:
@@ -36,14 +36,6 @@ class CommandRefused(Message):
     def __init__(self, asked: Asked, reason: str) -> None:
         super().__init__()
         self.asked = asked
-        self.reason = reason
-
-
-class Refused(Message):
-    """Something else that was asked for cannot be."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__()
         self.reason = reason
 
 
@@ -91,7 +83,7 @@ class SteeringScreen(Screen[None]):
 
     def action_toggle_pause(self) -> None:
         """Pause the selected run, or let it go on, after all that is pending."""
-        if run := self._selected_or_say():
+        if run := self._available("toggle_pause"):
             is_paused = self._pending.will_be_paused(run.id, is_paused=run.status is Status.PAUSED)
             self._ask(run, "resume" if is_paused else "pause")
 
@@ -105,16 +97,14 @@ class SteeringScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """Ask, then stop the selected run."""
-        run = self._selected_or_say()
+        run = self._available("stop")
         if run is None:
-            return
-        if "stop" in unavailable(run):
-            self._ask(run, "stop")  # refused with the reason; there is nothing to ask the user first
             return
         from tui.screens.question import QuestionScreen
 
         title = f"{run.session}/{run.number}"
-        question = f"Stop run {title} at step {run.last_step or 0} of {run.steps}? r goes on with it later."
+        where = f"{title} at step {run.last_step or 0} of {run.steps}"
+        question = f"Stop run {where}? {self._keys['resume']} goes on with it later."
         self.app.push_screen(
             QuestionScreen(question), lambda is_sure: self._ask(run, "stop") if is_sure else None
         )
@@ -193,7 +183,7 @@ class SteeringScreen(Screen[None]):
 
         runs = ("Run" if len(going_on) == 1 else "Runs") + " " + ", ".join(map(str, going_on))
         pauses = "pauses where it is" if len(going_on) == 1 else "pause where they are"
-        question = f"Leave and stop the worker? {runs} {pauses}; r goes on later."
+        question = f"Leave and stop the worker? {runs} {pauses}; {self._keys['resume']} goes on later."
         self.app.push_screen(
             QuestionScreen(question), lambda is_sure: self._stop_workers(devices) if is_sure else None
         )
@@ -219,7 +209,7 @@ class SteeringScreen(Screen[None]):
         """The selected run, unless it rules the action out, which is said then."""
         run = self._selected_or_say()
         if run is not None and action in unavailable(run):
-            self._say(why_unavailable(run))
+            self._say(why_unavailable(run, self._keys))
             return None
         return run
 
@@ -242,7 +232,7 @@ class SteeringScreen(Screen[None]):
                 self._steps = wanted.arguments["steps"]
 
     def _set_lr(self, *, up: bool) -> None:
-        if run := self._selected_or_say():
+        if run := self._available("raise_lr"):
             lr = self._pending.lr(run.id, run.lr)
             if lr is not None:
                 self._ask(run, "set", {"lr": by_a_quarter(lr, up=up)})
@@ -274,8 +264,14 @@ class SteeringScreen(Screen[None]):
     def _say(self, reason: str) -> None:
         self.app.notify(safe_text(reason), severity="error", timeout=_ERROR_SHOWN_S, markup=False)
 
+    @property
+    def _keys(self) -> dict[str, str]:
+        """What is written for the keys of the main screen's actions, by their names."""
+        return self.app.keymap.keys(Place.EXPLORER)
+
     def _selected_or_say(self) -> RunRecord | None:
         run = self.selected_run
         if run is None:
-            self._say("There is no run yet: press p to start the published experiment")
+            key = self._keys["run_published"]
+            self._say(f"There is no run yet: press {key} to start the published experiment")
         return run

@@ -22,7 +22,9 @@ class MoreStepsDialog(Dialog):
     def check(self, values: Values) -> Wanted:
         """How many."""
         arguments = {"steps": whole_number("steps", values["steps"])}
-        parse_halt(arguments, next_step=_next_step(self.run), steps=self.run.steps)
+        halt = parse_halt(arguments, next_step=_next_step(self.run), steps=self.run.steps)
+        if halt is not None and halt.step == self.run.steps:
+            return Wanted("resume", arguments, f"goes on to its last step, {halt.step}")
         return Wanted("resume", arguments, f"goes on for {arguments['steps']} more, then pauses")
 
 

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.curves import Chart, Curves
-from tui.numbers import loss_text, lr_text, norm_text, similarity_text
+from tui.numbers import is_constant, loss_text, lr_text, norm_text, similarity_text
 from tui.sparkline import Range, braille_lines
 from tui.text import safe_text
 
@@ -174,6 +174,9 @@ def _curve(
     if not known:
         return [""] * height, edges
     span = min(low for low, _ in known), max(high for _, high in known)
+    if is_constant(*span):
+        on_scale = [bucket and (span[0], span[0]) for bucket in on_scale]
+        span = span[0], span[0]
     value_text = _VALUE_TEXTS.get(chart, loss_text)
     edges[0], edges[-1] = (value_text(math.exp(value) if is_log else value) for value in reversed(span))
     return braille_lines(on_scale, _used(room, last, steps), height, span), edges

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from tui.circle import following
+
 GAP = 2
 """Blank cells between two columns."""
 
@@ -34,10 +36,9 @@ class Difference(Enum):
     OFF = ", decoded"
 
     @property
-    def next(self) -> "Difference":
-        """The one that comes after this one, in a circle."""
-        members = list(Difference)
-        return members[(members.index(self) + 1) % len(members)]
+    def following(self) -> "Difference":
+        """The next one of the cycle."""
+        return following(Difference, self)
 
 
 @dataclass(frozen=True)

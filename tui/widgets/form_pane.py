@@ -44,13 +44,12 @@ class FormLine:
     is_wrong: bool = False
 
 
-class FormPane(ScrollView, can_focus=True):
+class FormPane(ScrollView, can_focus=True, inherit_bindings=False):
     """Paints the lines. It has the focus while the current field is a choice."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "form--title",
         "form--label",
-        "form--value",
         "form--current",
         "form--note",
         "form--wrong",
@@ -155,11 +154,11 @@ class FormPane(ScrollView, can_focus=True):
         note = wrong if line.is_wrong else self._tone("note")
         room = max(width - LABEL, 0)
         if not line.width:
-            text, style = (line.note, note) if line.note else (line.value, self._tone("value"))
+            text, style = (line.note, note) if line.note else (line.value, Style.null())
             return [label, Segment(fit_text(text, room), style)]
         cells = min(line.width, room)
         value = f"‹ {safe_text(line.value, limit=max(cells - 4, 0))} ›" if line.is_choice else line.value
-        style = self._tone("current" if line.is_current and line.is_choice else "value")
+        style = self._tone("current") if line.is_current and line.is_choice else Style.null()
         return [
             label,
             Segment(fit_text(value, cells), style),

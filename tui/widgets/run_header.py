@@ -9,6 +9,8 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from engine.store.records import RunRecord, Status
+from tui.actions import REGISTERED_KEYS
+from tui.failure import reason, what_to_do
 from tui.numbers import (
     NOT_FINITE,
     duration_text,
@@ -20,6 +22,7 @@ from tui.numbers import (
 )
 from tui.text import safe_text
 from tui.widgets.badges import MATCH, STATUS_BADGES, TONE_COLOURS, match_sign, status_text
+from tui.wrapping import wrapped
 
 _ARROW = " → "
 _QUIET = TONE_COLOURS["quiet"]
@@ -53,6 +56,9 @@ class HeaderView:
 
     halt: int | None = None
     """The step after whose row the run pauses, where that was asked for."""
+
+    keys: Mapping[str, str] = field(default_factory=REGISTERED_KEYS.copy)
+    """What is written for the keys of the main screen's actions, by their names."""
 
 
 class RunHeader(Widget):
@@ -101,7 +107,7 @@ def _title(view: HeaderView, width: int) -> Content:
     run = view.run
     badge = STATUS_BADGES[run.status]
     status = f"{badge.sign} {status_text(run)}"
-    title = f"{run.session}/{run.number}"
+    title = f"run {run.id}  {run.session}/{run.number}"
     room = max(width - len(status) - 2, 0)
     title = safe_text(title, limit=room)
     origin = _origin(view, max(room - cell_len(title), 0))
@@ -200,22 +206,12 @@ def _note(view: HeaderView) -> tuple[str, str]:
         return "rejected: " + view.rejection, "bad"
     if run.origin != "recorded":
         return "typed in from a publication: it can be looked at, not gone on with", "quiet"
-    advice = _ADVICE.get(run.status)
-    if run.status is Status.FAILED:
-        return f"{run.error or 'no reason was recorded'}; {advice}", "bad"
-    if run.status is Status.CRASHED:
-        return f"{run.error or 'the worker is gone'}; {advice}", "bad"
+    advice = what_to_do(run.status, view.keys)
+    if why := reason(run):
+        return f"{why}; {advice}", "bad"
     if run.status in (Status.QUEUED, Status.LOADING):
         return f"worker of {run.device}: {view.worker or 'not there yet'}", "quiet"
     return advice or "", "quiet"
-
-
-_ADVICE = {
-    Status.PAUSED: "space goes on",
-    Status.STOPPED: "r goes on from where it was stopped",
-    Status.FAILED: "r tries again from the last checkpoint",
-    Status.CRASHED: "r goes on from the last checkpoint",
-}
 
 
 def _wrapped(note: str, width: int) -> list[str]:
@@ -227,5 +223,5 @@ def _wrapped(note: str, width: int) -> list[str]:
     if cell_len(shown) > room and separator:
         advice = safe_text(advice)
         shown = safe_text(reason, limit=max(room - len(advice) - 2 * _MAX_NOTE_LINES, 8)) + "; " + advice
-    lines = [Content(safe_text(shown, limit=room))]
-    return [line.plain.rstrip() for line in lines[0].wrap(max(width, 1))][:_MAX_NOTE_LINES]
+    lines = wrapped([(safe_text(shown, limit=room), "")], max(width, 1))
+    return ["".join(text for text, _ in line) for line in lines[:_MAX_NOTE_LINES]]

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import ClassVar
 
-from rich.cells import cell_len
-from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
 from textual.events import Click
@@ -15,26 +13,14 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from engine.store.records import RunRecord
 from tui.actions import Place, bindings
-from tui.live import RunView
-from tui.numbers import MISSING, NOT_FINITE, loss_text, similarity_text
+from tui.news import RunView
 from tui.run_filter import RunFilter, SortBy
 from tui.run_tree import RunLine, SessionLine, TreeLine, tree_lines
-from tui.sparkline import sparkline
-from tui.text import fit_text, safe_text
-from tui.widgets.badges import STATUS_BADGES, match_sign, status_text
+from tui.widgets.run_cells import RunCells
 
 _RUN_HEIGHT, _SESSION_HEIGHT = 2, 1
 """Terminal lines that a run and the head of a session take."""
-
-_MIN_TITLE = 12
-"""Cells that a title keeps before the status is put into words beside its sign."""
-
-_MIN_CURVE = 8
-"""Cells that the sparkline keeps before the similarity gets its own."""
-
-_OPEN, _CLOSED = "▾", "▸"
 
 
 class RunList(ScrollView, can_focus=True):
@@ -153,11 +139,11 @@ class RunList(ScrollView, can_focus=True):
             name = "runs--selected-focused" if self.has_focus else "runs--selected"
             base += self.get_component_rich_style(name, partial=True)
         if isinstance(item, SessionLine):
-            segments = self._session(item, width)
+            segments = self._cells.session(item, width)
         elif line == self._tops[index]:
-            segments = self._title(item, width)
+            segments = self._cells.title(item, width)
         else:
-            segments = self._figures(item, width)
+            segments = self._cells.figures(item, width)
         return Strip(segments).adjust_cell_length(width).apply_style(base)
 
     def on_resize(self) -> None:
@@ -351,60 +337,9 @@ class RunList(ScrollView, can_focus=True):
     def _fit_virtual_size(self) -> None:
         self.virtual_size = Size(self.scrollable_content_region.width, self._tops[-1])
 
-    def _session(self, line: SessionLine, width: int) -> list[Segment]:
-        sign = _OPEN if line.is_open else _CLOSED
-        count = f" {line.runs} "
-        name = fit_text(line.name, max(width - 3 - len(count), 0))
-        return [
-            Segment(f" {sign} "),
-            Segment(name, self._tone("session")),
-            Segment(count, self._tone("quiet")),
-        ]
-
-    def _title(self, line: RunLine, width: int) -> list[Segment]:
-        record = line.run.record
-        badge = STATUS_BADGES[record.status]
-        tone, quiet = self._tone(badge.tone), self._tone("quiet")
-        number = f"{record.number} "
-        if self._is_ranking:
-            number = safe_text(record.session, limit=max(width // 2 - len(number), 1)) + "/" + number
-        number += line.origin + " " * bool(line.origin)
-        room = width - 4 - len(line.guides) - cell_len(number)
-        status = " " + status_text(record)
-        if room - len(status) < min(cell_len(_name(record)), _MIN_TITLE):  # the sign alone tells it too
-            status = ""
-        name = fit_text(_name(record), max(room - len(status), 0))
-        return [
-            Segment(" " + line.guides, quiet),
-            Segment(badge.sign, tone),
-            Segment(" " + number, Style.null() if record.name is None else quiet),
-            Segment(name, quiet if record.name is None else Style.null()),
-            Segment(status, tone),
-            Segment(" "),
-        ]
-
-    def _figures(self, line: RunLine, width: int) -> list[Segment]:
-        record = line.run.record
-        has_steps = record.last_step is not None
-        loss = MISSING if not has_steps else NOT_FINITE if record.loss is None else loss_text(record.loss)
-        lead = " " + line.guides_below + ("│ " if line.has_forks else "  ")
-        room = max(width - len(lead) - len(loss) - 4, 0)
-        similarity = similarity_text(record.similarity) if has_steps else ""
-        if similarity and room - len(similarity) - 1 >= _MIN_CURVE:
-            room -= len(similarity) + 1
-            similarity = " " + similarity
-        else:
-            similarity = ""
-        return [
-            Segment(lead, self._tone("quiet")),
-            Segment(sparkline(line.run.curve, room).ljust(room), self._tone("curve")),
-            Segment(" "),
-            Segment(loss, self._tone("bad") if loss == NOT_FINITE else Style.null()),
-            Segment(similarity, self._tone("quiet")),
-            Segment(" "),
-            Segment(match_sign(record.match), self._tone("good" if record.match else "quiet")),
-            Segment(" "),
-        ]
+    @property
+    def _cells(self) -> RunCells:
+        return RunCells(self._tone, is_ranking=self._is_ranking)
 
     def _tone(self, name: str) -> Style:
         return self.get_component_rich_style(f"runs--{name}", partial=True)
@@ -422,8 +357,3 @@ def _changed(before: Sequence[RunView], after: Sequence[RunView]) -> list[RunVie
 
 def _home(view: RunView) -> tuple[int, str]:
     return view.record.id, view.record.session
-
-
-def _name(record: RunRecord) -> str:
-    """What tells a run apart from its neighbours: its name, or else what it is after."""
-    return record.name or record.target

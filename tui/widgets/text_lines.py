@@ -17,7 +17,6 @@ class TextLines(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "lines--heading",
         "lines--good",
-        "lines--warning",
         "lines--bad",
         "lines--quiet",
         "lines--changed",
@@ -35,6 +34,10 @@ class TextLines(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Break the lines for the new width."""
+        self._fit()
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """Break them for what the scrollbar leaves: its coming and going is no resize."""
         self._fit()
 
     def render_line(self, y: int) -> Strip:

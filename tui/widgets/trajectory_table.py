@@ -15,16 +15,13 @@ from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollTo
 from textual.strip import Strip
 
-from engine.store.records import EventRecord, StepRecord
+from engine.store.records import StepRecord
 from tui.actions import Place, bindings
-from tui.event_text import event_text, event_tone
 from tui.folding import Folding
-from tui.numbers import MISSING, NOT_FINITE, loss_text, lr_text, norm_text, similarity_text
 from tui.text import safe_text
-from tui.text_cell import text_cell
 from tui.trajectory import Trajectory
-from tui.widgets.badges import match_sign
-from tui.widgets.columns import GAP, TERM_KEY, Column, Difference, choose_columns
+from tui.widgets.columns import Column, Difference, choose_columns
+from tui.widgets.row_cells import RowCells, StepLine
 
 _HEADER_LINES = 1
 _MARGIN = 1
@@ -256,7 +253,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def action_cycle_difference(self) -> None:
         """Compare the words with the previous decoded row, with the target, with nothing."""
-        self._difference = self._difference.next
+        self._difference = self._difference.following
         self._forget_strips()
         self._fit()
         self.refresh()
@@ -416,13 +413,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def _header(self, width: int) -> Strip:
         if self._header_strip is None:
-            line = (" " * GAP).join(
-                column.title[: column.width].rjust(column.width)
-                if column.is_number
-                else column.title[: column.width].ljust(column.width)
-                for column in self._columns
-            )
-            strip = Strip([Segment(" " * _MARGIN + line)]).adjust_cell_length(width)
+            strip = Strip([Segment(" " * _MARGIN + self._cells.header())]).adjust_cell_length(width)
             self._header_strip = strip.apply_style(self._tone("header")).apply_style(self.rich_style)
         return self._header_strip
 
@@ -440,9 +431,9 @@ class TrajectoryTable(ScrollView, can_focus=True):
         strip = self._strips.get(key)
         if strip is None:
             if isinstance(newest, StepRecord):
-                segments = self._step_cells(newest, span, self._decoded_on(line, newest))
+                segments = self._cells.step(self._step_line(line, newest))
             else:
-                segments = self._event_cells(newest, width)
+                segments = self._cells.event(newest, width - 2 * _MARGIN)
             strip = Strip([Segment(" " * _MARGIN), *segments]).adjust_cell_length(width)
             if is_cursor:
                 strip = strip.apply_style(self._tone("cursor"))
@@ -451,6 +442,21 @@ class TrajectoryTable(ScrollView, can_focus=True):
             self._strips[key] = strip
         return strip
 
+    @property
+    def _cells(self) -> RowCells:
+        return RowCells(self._columns, self._difference, self._target, self._tone)
+
+    def _step_line(self, line: int, newest: StepRecord) -> StepLine:
+        span, decoded = self._span(line), self._decoded_on(line, newest)
+        needs_previous = decoded is not None and self._difference is Difference.PREVIOUS
+        return StepLine(
+            newest,
+            first_step=self._trajectory.step_at(span[0]),
+            count=len(span),
+            decoded=decoded,
+            previous=self._trajectory.decoded_before(span[0]) if needs_previous else None,
+        )
+
     def _decoded_on(self, line: int, newest: StepRecord) -> StepRecord | None:
         """The newest decoded step on a line."""
         if self._folding is None:
@@ -458,68 +464,6 @@ class TrajectoryTable(ScrollView, can_focus=True):
         index = self._folding.decoded_on(line)
         row = None if index is None else self._trajectory.rows[index]
         return row if isinstance(row, StepRecord) else None
-
-    def _step_cells(self, newest: StepRecord, span: range, decoded: StepRecord | None) -> list[Segment]:
-        quiet, plain = self._tone("quiet"), Style.null()
-        needs_previous = decoded is not None and self._difference is Difference.PREVIOUS
-        previous = self._trajectory.decoded_before(span[0]) if needs_previous else None
-        match = decoded.match if decoded else None
-        good = self._tone("good") if match else plain
-        first_step = self._trajectory.step_at(span[0])
-        steps = str(newest.step) if len(span) == 1 else f"{first_step}–{newest.step}"
-        numbers = {
-            "step": (steps, quiet),
-            "loss": (NOT_FINITE, self._tone("bad"))
-            if newest.loss is None
-            else (loss_text(newest.loss), plain),
-            "similarity": (similarity_text(newest.similarity), plain),
-            "lr": ("" if newest.lr is None else lr_text(newest.lr), quiet),
-            "z_norm": (norm_text(newest.z_norm), quiet),
-        }
-        texts = {
-            "prediction": (decoded and decoded.decoded_prediction, previous and previous.decoded_prediction),
-            "z": (decoded and decoded.decoded_z, previous and previous.decoded_z),
-        }
-        segments = []
-        for column in self._columns:
-            if column.key in texts:
-                style = good if column.key == "prediction" else quiet
-                behind = f" ×{len(span)}" if column.key == "prediction" and len(span) > 1 else ""
-                segments += self._text_cell(*texts[column.key], column.width, style, behind)
-            elif column.key == "match":
-                segments.append(Segment(match_sign(match) + " " * GAP, good if match else quiet))
-            else:
-                if column.key.startswith(TERM_KEY):
-                    text, style = loss_text(newest.terms.get(column.key.removeprefix(TERM_KEY))), quiet
-                else:
-                    text, style = numbers[column.key]
-                # A missing or unending number still takes its column's cells and no more.
-                text = text.rjust(column.width) if len(text) <= column.width else MISSING.rjust(column.width)
-                segments.append(Segment(text + " " * GAP, plain if text.isspace() else style))
-        return segments
-
-    def _text_cell(
-        self, text: str | None, previous: str | None, width: int, style: Style, behind: str
-    ) -> list[Segment]:
-        """A text in its column, the words that differ marked, something short behind it."""
-        compared = {Difference.PREVIOUS: previous, Difference.TARGET: self._target, Difference.OFF: None}
-        behind = behind[:width]
-        segments = [
-            Segment(piece, style + self._tone("changed") if tone else style)
-            for piece, tone in text_cell(text or "", compared[self._difference], width - len(behind))
-        ]
-        if behind:
-            segments.append(Segment(behind, self._tone("quiet")))
-        used = sum(segment.cell_length for segment in segments)
-        return [*segments, Segment(" " * (width - used + GAP))]
-
-    def _event_cells(self, event: EventRecord, width: int) -> list[Segment]:
-        tone = self._tone(event_tone(event))
-        lead = " " * (self._columns[0].width + GAP)
-        text = safe_text(event_text(event), limit=max(width - len(lead) - 8, 1))
-        rule = "─" * max(width - 2 * _MARGIN - len(lead) - cell_len(text) - 4, 0)
-        quiet = self._tone("quiet")
-        return [Segment(lead), Segment("── ", quiet), Segment(text, tone), Segment(" " + rule, quiet)]
 
     def _with_badge(self, strip: Strip, width: int) -> Strip:
         badge = f" {self.new_rows} new ↓ "

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tui.charts import pieces
+from tui.widgets.plot import pieces
 
 
 def _pieces(values: list[float], columns: int = 100) -> list[tuple[list[float], list[float]]]:

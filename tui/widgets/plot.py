@@ -16,7 +16,7 @@ from textual_hires_canvas import HiResMode
 from textual_plot import PlotWidget
 from textual_plot.axis_formatter import AxisFormatter, NumericAxisFormatter
 
-from tui.numbers import loss_text
+from tui.numbers import is_constant
 
 Numbers = NDArray[np.float64]
 Span = tuple[float, float]
@@ -131,7 +131,8 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
         if not len(known):
             return 0.0, 1.0
         low, high = float(known.min()), float(known.max())
-        spare = (high - low) * _MARGIN or max(abs(high) * _MARGIN, 1e-9)
+        wide = max(abs(high) * _MARGIN, 1e-9)
+        spare = wide if is_constant(low, high) else (high - low) * _MARGIN
         return low - spare, high + spare
 
     def _draw(self) -> None:
@@ -249,4 +250,4 @@ class _LogAxis(AxisFormatter):
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         """The values themselves."""
-        return [loss_text(10**tick) for tick in ticks]
+        return [f"{10**tick:.4g}" for tick in ticks]
