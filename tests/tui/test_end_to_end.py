@@ -68,9 +68,7 @@ def test_a_run_is_started_paused_slowed_down_and_finished_by_keys(
     with laboratory.reader() as reader:
         steps = list(reader.all_steps(1))
     assert [row.step for row in steps] == list(range(101))
-    assert {row.lr for row in steps if row.lr is not None and event.step and row.step >= event.step} == {
-        0.008
-    }
+    assert {row.lr for row in steps if row.lr is not None and row.step >= (event.step or 0)} == {0.008}
 
 
 def test_the_terminal_hangs_up_and_the_user_comes_back_to_the_same_run(

@@ -12,6 +12,7 @@ from tui.widgets.run_header import HeaderView, header_lines
 _RUN = replace(
     RUN,
     number=7,
+    id=12,
     status=Status.RUNNING,
     device="cuda:0",
     loss_name="ce + 0.1 cosine",
@@ -34,10 +35,10 @@ def shown(view: HeaderView, width: int) -> list[str]:
 @pytest.mark.parametrize(
     ("width", "title"),
     [
-        (100, "today/7  ce + 0.1 cosine loss, mini on cuda:0, GPU 5.6/80 GiB 97%"),
-        (60, "today/7  ce + 0.1 cosine loss, GPU 5.6/80 GiB 97%"),
-        (56, "today/7  ce + 0.1 cosine loss, mini on cuda:0"),
-        (40, "today/7  ce + 0.1 cosine los…"),
+        (108, "run 12  today/7  ce + 0.1 cosine loss, mini on cuda:0, GPU 5.6/80 GiB 97%"),
+        (68, "run 12  today/7  ce + 0.1 cosine loss, GPU 5.6/80 GiB 97%"),
+        (64, "run 12  today/7  ce + 0.1 cosine loss, mini on cuda:0"),
+        (48, "run 12  today/7  ce + 0.1 cosine los…"),
     ],
 )
 def test_what_a_run_optimises_stays_and_where_it_runs_gives_way(width: int, title: str) -> None:

@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 from engine.store.records import Status
 from tests.tui.pictures import SIZES, Compare, app_on
 from tests.tui.recording import Recording, published_like_rows, row
-from tests.tui.screen import MEDIUM, expect_shown
+from tests.tui.screen import expect_shown
 
 _HOSTILE_TARGET = "[red]markup[/red] \x1b[31mescape\x1b[0m \u202etxt.exe 日本語 👩‍👩‍👧"
 _HOSTILE_TEXTS = (
@@ -150,10 +150,11 @@ def test_form(
     assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)
 
 
-def test_help(snap_compare: Compare, tmp_path: Path) -> None:
+@SIZES
+def test_help(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "No runs yet")
         await user.press("question_mark")
-        await expect_shown(user, "Show this help")
+        await expect_shown(user, "Describe a new run and start it")
 
-    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=MEDIUM, run_before=shown)
+    assert snap_compare(app_on(tmp_path / "none.db"), terminal_size=size, run_before=shown)

@@ -6,12 +6,10 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.spec import RunSpec
-from tests.tui.pictures import Compare, app_on, sizes
+from tests.tui.pictures import SIZES, Compare, app_on
 from tests.tui.recording import Recording
-from tests.tui.screen import MEDIUM, SMALL, expect_shown, form_of
+from tests.tui.screen import expect_shown, form_of
 from tui.presets import Preset, save_preset
-
-SIZES = sizes(SMALL, MEDIUM)
 
 
 @pytest.fixture(autouse=True)

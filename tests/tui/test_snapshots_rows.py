@@ -7,9 +7,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from engine.spec import PUBLISHED_TARGET
-from tests.tui.pictures import SIZES, Compare, app_on, sizes
+from tests.tui.pictures import SIZES, Compare, app_on
 from tests.tui.recording import Recording, published_like_rows, row
-from tests.tui.screen import SMALL, expect, expect_shown, table_of, text
+from tests.tui.screen import expect, expect_shown, table_of, text
 
 _TEXTS = (
     "I eat cheese every day.",
@@ -115,7 +115,7 @@ def test_opened_row(
     assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
-@sizes(SMALL)
+@SIZES
 def test_opened_row_that_was_not_decoded(
     snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
 ) -> None:
@@ -146,7 +146,7 @@ def test_opened_row_with_hostile_texts(
     assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
-@sizes(SMALL)
+@SIZES
 def test_what_to_copy(
     snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
 ) -> None:
@@ -163,7 +163,7 @@ def test_what_to_copy(
     assert snap_compare(app_on(database), terminal_size=size, run_before=shown)
 
 
-@sizes(SMALL)
+@SIZES
 def test_where_to_write_z(
     snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
 ) -> None:

@@ -6,9 +6,9 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.store.records import Status
-from tests.tui.pictures import SIZES, Compare, app_on
+from tests.tui.pictures import SIZES, Compare, app_on, sizes
 from tests.tui.recording import Recording, published_like_rows
-from tests.tui.screen import MEDIUM, SMALL, expect, expect_shown, text
+from tests.tui.screen import LARGE, MEDIUM, SMALL, expect, expect_shown, text
 
 _LOG = """\
 2026-01-02 03:04:01 [77] run 1: loading mini
@@ -75,13 +75,16 @@ def test_dialog(
     assert snap_compare(app_on(database), terminal_size=SMALL, run_before=pressed)
 
 
-def test_dialog_on_a_tall_screen(snap_compare: Compare, database: Path, recording: Recording) -> None:
+@sizes(MEDIUM, LARGE)
+def test_dialog_on_a_larger_screen(
+    snap_compare: Compare, database: Path, recording: Recording, size: tuple[int, int]
+) -> None:
     _running(recording)
 
     async def pressed(user: Pilot[object]) -> None:
         await _press(user, "L", shown="0.01 → 0.02 ")
 
-    assert snap_compare(app_on(database), terminal_size=MEDIUM, run_before=pressed)
+    assert snap_compare(app_on(database), terminal_size=size, run_before=pressed)
 
 
 @SIZES
