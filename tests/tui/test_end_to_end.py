@@ -64,7 +64,7 @@ def test_a_run_is_started_paused_slowed_down_and_finished_by_keys(
         assert all(command.status == "applied" for command in reader.commands(1))
     terminal.process.send(" ")
     terminal.expect(lambda: "finished" in terminal.text)
-    terminal.expect(lambda: "Once upon a time, there was a little girl" in terminal.text)
+    terminal.expect(lambda: "✓  Once upon a time, there" in terminal.text)
     with laboratory.reader() as reader:
         steps = list(reader.all_steps(1))
     assert [row.step for row in steps] == list(range(101))
