@@ -91,11 +91,14 @@ def test_the_heart_of_a_worker_records_them_anew_with_every_beat(driver: Driver,
     heart.start()
     try:
         name = "NVIDIA H100 80GB HBM3"
-        wait_until(lambda: figures(stored(recorder)) == (name, 3 * GIB, 80 * GIB, 41), "figures")
+        wait_until(lambda: stored(recorder).memory_used is not None, "figures")
+        assert figures(stored(recorder)) == (name, 3 * GIB, 80 * GIB, 41)
         driver.used, driver.has_utilisation = 5 * GIB, False
-        wait_until(lambda: figures(stored(recorder)) == (name, 5 * GIB, 80 * GIB, None), "the next figures")
+        expected = (name, 5 * GIB, 80 * GIB, None)
+        wait_until(lambda: figures(stored(recorder)) == expected, "the next figures")
         driver.is_lost = True
-        wait_until(lambda: figures(stored(recorder)) == (None, None, None, None), "no figures")
+        wait_until(lambda: stored(recorder).memory_used is None, "no figures")
+        assert figures(stored(recorder)) == (None, None, None, None)
     finally:
         stop.set()
         heart.join()
