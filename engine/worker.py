@@ -33,6 +33,7 @@ from engine.commands import (
     parse_halt,
     parse_settings,
 )
+from engine.environment import environment
 from engine.errors import UserError
 from engine.spec import RunSpec, merge_weights, with_changes
 from engine.store.recording import Claim, Event, InForce, Recorder
@@ -218,7 +219,13 @@ class Worker:
             self._fail(claim.run, self._recorder.next_step(claim.run), error)
             return
         vectors = {"init": optimization.initial_z[0], "target": optimization.target_vector[0]}
-        self._recorder.start(run.id, digest=bundle.digest, step=run.next_step, vectors=vectors)
+        self._recorder.start(
+            run.id,
+            digest=bundle.digest,
+            step=run.next_step,
+            vectors=vectors,
+            environment=environment(self._recorder.device),
+        )
         self._runs[run.id] = run
         self._describe_activity()
         report(f"run {run.id}: started at step {run.next_step}")

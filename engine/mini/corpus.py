@@ -76,7 +76,17 @@ def spoken(story: Story) -> Iterator[list[str]]:
 
     People say there what somebody at the screen types: "I like cheese.", "It is raining.".
     """
-    return (sentences for sentences in conversations(story) if len(sentences) > 1)
+    for conversation in conversations(story):
+        if len(sentences := flat(conversation)) > 1:
+            yield sentences
+
+
+def speeches(story: Story) -> Iterator[list[str]]:
+    """What one person says at once, where that is more than one sentence.
+
+    Its next sentence goes on about the same thing, which another person's answer often does not.
+    """
+    return (speech for conversation in conversations(story) for speech in conversation if len(speech) > 1)
 
 
 def read_corpus(directory: Path) -> list[Source]:

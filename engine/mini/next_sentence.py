@@ -80,19 +80,43 @@ class Windows:
         self._stories = {kind: np.flatnonzero(self.text.kinds == kind) for kind in Kind}
         # A story's chance grows with the sentences in it that have a next one.
         self._cumulative = {kind: np.cumsum(self._lengths[self._stories[kind]] - 1.0) for kind in Kind}
+        positions = np.flatnonzero(self.text.same_topic)
+        stories = np.searchsorted(self.text.story_starts, positions, side="right") - 1
+        kinds = self.text.kinds[stories]
+        self._same_topic = {
+            kind: (stories[kinds == kind], (positions - self.text.story_starts[stories])[kinds == kind])
+            for kind in Kind
+        }
 
     def draw(self, rows: int, width: int, shares: Mapping[Kind, float]) -> NDArray[np.int64]:
         """(rows, width) rows of the sentence table; -1 after the end of a story.
 
         `shares` are the parts of the rows that come from each kind, as far as the text has it.
         """
-        weights = np.array([shares.get(kind, 0.0) * (len(self._stories[kind]) > 0) for kind in Kind])
-        bounds = np.rint(rows * np.cumsum(weights) / weights.sum()).astype(np.int64)
-        counts = np.diff(bounds, prepend=0)
-        stories = np.concatenate(
-            [self._draw_stories(kind, count) for kind, count in zip(Kind, counts, strict=True)]
-        )
+        counts = self._counts(rows, shares, {kind: len(self._stories[kind]) for kind in Kind})
+        stories = np.concatenate([self._draw_stories(kind, counts[kind]) for kind in Kind])
         starts = (self.random.random(rows) * (self._lengths[stories] - 1)).astype(np.int64)
+        return self._windows(stories, starts, width)
+
+    def draw_same_topic(self, rows: int, width: int, shares: Mapping[Kind, float]) -> NDArray[np.int64]:
+        """As `draw`, of windows whose second sentence goes on about the topic of their first."""
+        available = {kind: len(self._same_topic[kind][0]) for kind in Kind}
+        counts = self._counts(rows, shares, available)
+        picks = {kind: self.random.integers(max(available[kind], 1), size=counts[kind]) for kind in Kind}
+        stories = np.concatenate([self._same_topic[kind][0][pick] for kind, pick in picks.items()])
+        starts = np.concatenate([self._same_topic[kind][1][pick] for kind, pick in picks.items()])
+        return self._windows(stories, starts, width)
+
+    def _counts(
+        self, rows: int, shares: Mapping[Kind, float], available: Mapping[Kind, int]
+    ) -> dict[Kind, int]:
+        weights = np.array([shares.get(kind, 0.0) * (available[kind] > 0) for kind in Kind])
+        bounds = np.rint(rows * np.cumsum(weights) / weights.sum()).astype(np.int64)
+        return dict(zip(Kind, np.diff(bounds, prepend=0).tolist(), strict=True))
+
+    def _windows(
+        self, stories: NDArray[np.int64], starts: NDArray[np.int64], width: int
+    ) -> NDArray[np.int64]:
         positions = starts[:, None] + np.arange(width)
         inside = positions < self._lengths[stories][:, None]
         flat = self.text.story_starts[stories][:, None] + np.where(inside, positions, 0)
@@ -182,11 +206,19 @@ def train_generator(
     told_share = 1 - settings.spoken_share
     pair_shares = {kind: share * told_share for kind, share in shares.items()}
     pair_shares[Kind.SPOKEN] = settings.spoken_share
+    same_topic_rows = round(settings.pair_rows * settings.same_topic_share)
     batches = LengthBatches(sentences, settings.reconstructed_tokens, settings.seed)
     recent = torch.zeros(2, device=device)
     for step in range(1, settings.generator_steps + 1):
         long = torch.from_numpy(windows.draw(settings.story_rows, settings.context + 1, shares)).to(device)
-        short = torch.from_numpy(windows.draw(settings.pair_rows, 3, pair_shares)).to(device)
+        short = torch.from_numpy(
+            np.concatenate(
+                [
+                    windows.draw(settings.pair_rows - same_topic_rows, 3, pair_shares),
+                    windows.draw_same_topic(same_topic_rows, 3, pair_shares),
+                ]
+            )
+        ).to(device)
         recent[0] += next_sentence(long, short)
         recent[1] += same_sentence(batches.draw())
         schedule.step()

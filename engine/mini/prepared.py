@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import UserError
-from engine.mini.corpus import Source, flat, held_out_sentences, read_corpus, spoken, stable_order, told
+from engine.mini.corpus import Source, flat, held_out_sentences, read_corpus, speeches, stable_order, told
 from engine.mini.settings import Settings
 from engine.mini.tokenizer import Tokenizer, train_tokenizer
+from engine.mini.topic import common_words, same_topic
 
 TINYSTORIES = "tinystories"
 TEXT_FILE = "text.npz"
@@ -27,7 +29,7 @@ class Kind(IntEnum):
     TINYSTORIES = 0
     RICHER_STORIES = 1
     SPOKEN = 2
-    """Conversations out of the stories, and single entries of several sentences."""
+    """What one person says at once in the stories, and single entries of several sentences."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class PreparedText:
     """(stories + 1,) where each story starts in `stories`."""
     kinds: NDArray[np.uint8]
     """(stories,) a `Kind` each."""
+    same_topic: NDArray[np.bool_]
+    """As `stories`: whether the sentence after this one is in the same story and shares a word with it."""
 
     def to(self, device: torch.device) -> "PreparedText":
         return replace(self, sentences=self.sentences.to(device))
@@ -97,6 +101,7 @@ def prepare_text(corpus: Path, directory: Path, tokenizer_path: Path, settings: 
         stories=np.array([row for story in stories for row in story], dtype=np.int32),
         story_starts=np.cumsum([0, *(len(story) for story in stories)]),
         kinds=np.array(kinds, dtype=np.uint8),
+        same_topic=_same_topic(stories, [distinct[index] for index in kept]),
     )
     stories_held_out = [
         flat(story)
@@ -135,6 +140,17 @@ def _stories_as_rows(sources: list[Source], row_of: dict[str, int]) -> tuple[lis
     return stories, kinds
 
 
+def _same_topic(stories: list[list[int]], sentences: list[str]) -> NDArray[np.bool_]:
+    common = common_words(sentences)
+    return np.array(
+        [
+            following is not None and same_topic(sentences[row], sentences[following], common)
+            for story in stories
+            for row, following in zip_longest(story, story[1:])
+        ]
+    )
+
+
 def _sequences(sources: list[Source]) -> Iterator[tuple[Kind, list[str]]]:
     for source in sources:
         is_tinystories = source.name.startswith(TINYSTORIES)
@@ -142,7 +158,7 @@ def _sequences(sources: list[Source]) -> Iterator[tuple[Kind, list[str]]]:
         for story in source.training:
             for sequence in told(story):
                 yield kind if source.is_stories else Kind.SPOKEN, sequence
-            for sequence in spoken(story):
+            for sequence in speeches(story):
                 yield Kind.SPOKEN, sequence
 
 
@@ -161,6 +177,7 @@ def load_text(directory: Path, settings: Settings) -> PreparedText:
             stories=arrays["stories"],
             story_starts=arrays["story_starts"],
             kinds=arrays["kinds"],
+            same_topic=arrays["same_topic"],
         )
 
 

@@ -44,33 +44,32 @@ def close_quotations(paragraph: Sequence[str]) -> list[str] | None:
     return None if inside else closed
 
 
-def conversations(paragraphs: Iterable[Sequence[str]]) -> Iterator[list[str]]:
-    """What is said in paragraphs that follow each other, as sentences without quotation marks.
+def conversations(paragraphs: Iterable[Sequence[str]]) -> Iterator[list[list[str]]]:
+    """What is said in paragraphs that follow each other: speeches, each a list of sentences without marks.
 
     A quotation that goes on after "he said," is left out: its halves are no sentences.
 
     >>> list(conversations([['"I am Tim," he said.'], ['"Hello!', 'I am Ann," said she.'], ['They ran.']]))
-    [['I am Tim.', 'Hello!', 'I am Ann.']]
+    [[['I am Tim.'], ['Hello!', 'I am Ann.']]]
     """
-    said: list[str] = []
+    speeches: list[list[str]] = []
     for paragraph in paragraphs:
         text = " ".join(paragraph)
         quotations = _QUOTATION.findall(text) if text.count('"') % 2 == 0 else []
-        if not quotations and said:
-            yield said
-            said = []
+        if not quotations and speeches:
+            yield speeches
+            speeches = []
         for quotation in quotations:
             speech = quotation.strip()
             if not speech or not (speech[0].isupper() or speech[0].isdigit()):
-                if said:
-                    said.pop()
-                if said:
-                    yield said
-                said = []
+                if speeches:
+                    speeches[-1].pop()
+                    yield speeches
+                speeches = []
                 continue
             if speech.endswith(","):
                 speech = speech[:-1] + "."
             if speech[-1] in ".!?…":
-                said.extend(split_sentences(speech))
-    if said:
-        yield said
+                speeches.append(split_sentences(speech))
+    if speeches:
+        yield speeches

@@ -56,6 +56,8 @@ class Settings:
     """Part of the windows of stories that is TinyStories; the rest are the richer bedtime stories."""
     spoken_share: float = 0.4
     """Part of the windows of two sentences that is taken from what people say in all of them."""
+    same_topic_share: float = 0.5
+    """Part of the windows of two sentences whose second sentence shares a telling word with the first."""
 
     evaluated_sentences: int = 1_000
     """Held-out sentences of each source that are encoded and decoded."""

@@ -41,11 +41,13 @@ _RUN_COLUMNS = """
     (SELECT json_group_array(condition) FROM (
         SELECT condition FROM break_point WHERE break_point.run = run.id ORDER BY break_point.id
     )),
+    run.environment,
     run.worker_start
 """
 
 _RUN_TABLES = """
     run JOIN session ON session.id = run.session_id
+        AND run.deleted IS NULL AND session.deleted IS NULL
     LEFT JOIN step AS last
         ON last.run = run.id AND last.step = (SELECT max(step) FROM step WHERE step.run = run.id)
     LEFT JOIN step AS decoded
@@ -107,17 +109,18 @@ class Reader:
         return int(self._rows("PRAGMA data_version")[0][0])
 
     def sessions(self) -> list[SessionRecord]:
-        """All sessions, oldest first."""
+        """All sessions that are not deleted, oldest first."""
         return [
-            SessionRecord(*row)
-            for row in self._rows(
-                "SELECT id, name, created, notes, (SELECT count(*) FROM run WHERE session_id = session.id)"
-                " FROM session ORDER BY id"
+            SessionRecord(key, name, created, notes, tuple(json.loads(tags)), bool(archived), runs)
+            for key, name, created, notes, tags, archived, runs in self._rows(
+                "SELECT id, name, created, notes, tags, archived,"
+                " (SELECT count(*) FROM run WHERE session_id = session.id AND run.deleted IS NULL)"
+                " FROM session WHERE deleted IS NULL ORDER BY id"
             )
         ]
 
     def runs(self, session: str | None = None) -> list[RunRecord]:
-        """All runs, or those of one session, oldest first."""
+        """All runs that are not deleted, or those of one session, oldest first."""
         where, arguments = ("WHERE session.name = ?", (session,)) if session is not None else ("", ())
         rows = self._rows(f"SELECT {_RUN_COLUMNS} FROM {_RUN_TABLES} {where} ORDER BY run.id", arguments)
         return [_run_record(row) for row in rows]
@@ -243,8 +246,13 @@ class Reader:
 
 
 def _run_record(row: Row) -> RunRecord:
-    *columns, weights, break_points, worker_start = row
-    values: Row = (*columns, _weights(weights, spec=row[4]), tuple(json.loads(break_points)))
+    *columns, weights, break_points, environment, worker_start = row
+    values: Row = (
+        *columns,
+        _weights(weights, spec=row[4]),
+        tuple(json.loads(break_points)),
+        None if environment is None else _json_object(environment),
+    )
     run = RunRecord(*values)
     status = Status(run.status)
     has_worker = status.is_held_by_worker and run.worker_pid is not None  # a worker that leaves lets go of it

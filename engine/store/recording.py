@@ -194,8 +194,9 @@ class Recorder:
 
         def take(connection: sqlite3.Connection) -> Claim | None:
             row = connection.execute(
-                "SELECT id, bundle_digest FROM run WHERE device = ? AND status = 'queued'"
-                " ORDER BY id LIMIT 1",
+                "SELECT run.id, bundle_digest FROM run JOIN session ON session.id = run.session_id"
+                " WHERE device = ? AND status = 'queued' AND run.deleted IS NULL AND session.deleted IS NULL"
+                " ORDER BY run.id LIMIT 1",
                 (self.device,),
             ).fetchone()
             if row is None:
@@ -222,12 +223,22 @@ class Recorder:
 
         return self._write(take)
 
-    def start(self, run: int, *, digest: str, step: int, vectors: Mapping[str, VectorArray]) -> None:
+    def start(
+        self,
+        run: int,
+        *,
+        digest: str,
+        step: int,
+        vectors: Mapping[str, VectorArray],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """A claimed run has its models and begins, or goes on, with `step`."""
 
         def begin(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "UPDATE run SET status = 'running', bundle_digest = ? WHERE id = ?", (digest, run)
+                "UPDATE run SET status = 'running', bundle_digest = ?,"
+                " environment = coalesce(?, environment) WHERE id = ?",
+                (digest, None if environment is None else json.dumps(environment), run),
             )
             _add_vectors(connection, run, 0, vectors)
             _add_event(connection, run, step, Event("started"))
@@ -286,6 +297,7 @@ class Recorder:
                     losses,
                 ),
             )
+            _index_texts(connection, row.run, row.step, {"z": texts[0], "prediction": texts[1]})
             _add_vectors(connection, row.run, row.step, vectors)
             if pause_before is not None:
                 _set_status(connection, row.run, Status.PAUSED, keep_worker=True)
@@ -520,8 +532,33 @@ def _drop_old_trajectory(connection: sqlite3.Connection, row: StepRecord) -> Non
     if last is not None:
         connection.execute(f"DELETE FROM step WHERE {beyond}", key)
         connection.execute(f"DELETE FROM vector WHERE {beyond}", key)
+        connection.execute(f"DELETE FROM decoded_text WHERE {beyond}", key)
         detail += f"; earlier rows up to step {last} are dropped"
     _add_event(connection, row.run, row.step, Event("remade", detail))
+
+
+def _index_texts(
+    connection: sqlite3.Connection, run: int, step: int, texts: Mapping[str, str | None]
+) -> None:
+    """Make the decoded texts of a row searchable where they are not what the row before says."""
+    for kind, text in texts.items():
+        rows = connection.execute(
+            "SELECT step, text FROM decoded_text WHERE run = ? AND kind = ? AND step <= ?"
+            " ORDER BY step DESC LIMIT 2",
+            (run, kind, step),
+        ).fetchall()
+        if rows and rows[0][0] == step:  # the row is made again
+            if rows[0][1] == text:
+                continue
+            connection.execute(
+                "DELETE FROM decoded_text WHERE run = ? AND kind = ? AND step = ?", (run, kind, step)
+            )
+            del rows[0]
+        if text is not None and not (rows and rows[0][1] == text):
+            connection.execute(
+                "INSERT INTO decoded_text (run, step, kind, text) VALUES (?, ?, ?, ?)",
+                (run, step, kind, text),
+            )
 
 
 def _add_vectors(

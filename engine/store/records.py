@@ -38,7 +38,11 @@ class SessionRecord:
     created: float
     """Unix time, seconds; so are all times of the store."""
     notes: str
+    """Markdown"""
+    tags: tuple[str, ...]
+    archived: bool
     runs: int
+    """How many it holds that are not deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class RunRecord:
     """Each loss term's weight in force: the spec's at first, then what it was last set to."""
     break_points: tuple[str, ...]
     """Conditions under which the run pauses, in the order in which they were set."""
+    environment: Mapping[str, str] | None
+    """What the run last ran on (`engine.environment`); None before it has started."""
 
 
 class StepRecord(NamedTuple):
@@ -162,6 +168,29 @@ class CommandRecord:
     reason: str | None
     is_readable: bool = True
     """Whether the arguments are a JSON object; the worker rejects a command of which they are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """Something that a worker works out besides runs, and how it stands."""
+
+    id: int
+    device: str
+    run: int | None
+    kind: str
+    """One of engine.tasks.TASKS"""
+    arguments: Mapping[str, Any]
+    requested: float
+    who: str
+    status: str
+    """pending, running, done, failed, cancelled"""
+    done: int
+    """How much of `total` is done."""
+    total: int | None
+    """None as long as it is not known."""
+    result: Mapping[str, Any] | None
+    error: str | None
+    ended: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from filelock import FileLock
 from engine.errors import UserError
 from engine.store.connection import connect_read_only, unwritable
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest revision in `migrations/versions`; revisions sort as text."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

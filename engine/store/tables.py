@@ -1,6 +1,16 @@
 """The tables. Their meaning is documented on the records that readers get (engine.store.records)."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from engine.store.records import Status
@@ -24,6 +34,11 @@ class Session(SQLModel, table=True):
     name: str = Field(unique=True)
     created: float
     notes: str = ""
+    tags: str = Field(default="[]", sa_column=Column(Text, nullable=False, server_default="[]"))
+    """JSON array of texts."""
+    archived: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("0")))
+    deleted: float | None = None
+    """When it was deleted: nobody sees it any more, but it can still be had back."""
 
 
 class Run(SQLModel, table=True):
@@ -65,6 +80,10 @@ class Run(SQLModel, table=True):
     created: float
     started: float | None = None
     ended: float | None = None
+    environment: str | None = Field(default=None, sa_column=Column(Text))
+    """JSON object: what it last ran on (`engine.environment`)."""
+    deleted: float | None = None
+    """As a session's."""
 
 
 class Step(SQLModel, table=True):
@@ -109,6 +128,25 @@ class Vector(SQLModel, table=True):
     kind: str = Field(primary_key=True)
     dimension: int
     data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class DecodedText(SQLModel, table=True):
+    """A decoded text, in the row in which it came up; rows that say the same again have none.
+
+    The migration makes a full-text index over it, `decoded_text_index`, which two triggers keep up.
+    """
+
+    __tablename__ = "decoded_text"
+    __table_args__ = (
+        CheckConstraint("kind IN ('z', 'prediction')", name="kind_is_known"),
+        Index("decoded_text_step", "run", "kind", "step", unique=True),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    run: int = Field(sa_column=_key("run.id"))
+    step: int
+    kind: str
+    text: str = Field(sa_column=Column(Text, nullable=False))
 
 
 class Event(SQLModel, table=True):
@@ -162,6 +200,37 @@ class Command(SQLModel, table=True):
     status: str = "pending"
     applied_step: int | None = None
     reason: str | None = None
+
+
+class Task(SQLModel, table=True):
+    """Something for a worker to work out that is no run: a verification, an interpolation."""
+
+    __tablename__ = "task"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('pending', 'running', 'done', 'failed', 'cancelled')", name="status_is_known"
+        ),
+        Index("task_queue", "device", "status"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    device: str
+    run: int | None = Field(default=None, foreign_key="run.id", ondelete="CASCADE", index=True)
+    kind: str
+    arguments: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    requested: float
+    who: str
+    status: str = "pending"
+    worker_pid: int | None = None
+    worker_start: str | None = None
+    done: int = 0
+    """How much of `total` is done."""
+    total: int | None = None
+    result: str | None = Field(default=None, sa_column=Column(Text))
+    """JSON object."""
+    error: str | None = None
+    ended: float | None = None
 
 
 class Checkpoint(SQLModel, table=True):

@@ -3,7 +3,7 @@
 import lzma
 from pathlib import Path
 
-from engine.mini.corpus import read_corpus, spoken, told
+from engine.mini.corpus import read_corpus, speeches, spoken, told
 from engine.mini.sentences import close_quotations, conversations, split_sentences
 
 STORY = [
@@ -45,15 +45,17 @@ def test_a_story_is_told_with_whole_quotations_and_cut_where_one_never_ends() ->
 
 
 def test_what_is_said_is_a_conversation_without_marks() -> None:
-    said = ["Stop!", "It is late.", "I like cheese.", "Do you like it too?"]
-    assert list(conversations(STORY)) == [said]
-    assert list(spoken(STORY)) == [said]
+    assert list(conversations(STORY)) == [
+        [["Stop!", "It is late."], ["I like cheese."], ["Do you like it too?"]]
+    ]
+    assert list(spoken(STORY)) == [["Stop!", "It is late.", "I like cheese.", "Do you like it too?"]]
+    assert list(speeches(STORY)) == [["Stop!", "It is late."]]
     assert list(spoken([['"Hello," said Tim.'], ["He ran."], ['"Bye," said Tim.']])) == []
 
 
 def test_a_speech_that_goes_on_after_who_says_it_is_no_sentence() -> None:
     broken = [['"I am here. If you come," he said, "we will run." "Yes!" said Ann.']]
-    assert list(conversations(broken)) == [["I am here."], ["Yes!"]]
+    assert list(conversations(broken)) == [[["I am here."]], [["Yes!"]]]
 
 
 def test_entries_stay_whole_and_also_count_as_speech(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A database of the first released schema, upgraded: tests/data/revision_0001.db."""
+"""Databases of the earlier schemas, upgraded: tests/data/revision_0001.db and revision_0002.db."""
 
 import resource
 import shutil

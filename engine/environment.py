@@ -1,0 +1,44 @@
+"""What a run runs on: for its record, and for whoever wants to make it again."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("sonar-explore", "torch", "fairseq2", "sonar-space", "transformers", "numpy")
+
+
+def environment(device: str) -> dict[str, str]:
+    """Versions of what computes, and on what.
+
+    Args:
+        device: `cpu`, or `cuda:N` in a process that uses CUDA.
+    """
+    return {
+        "python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "device": _processor() if device == "cpu" else _card(device),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _card(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
