@@ -99,8 +99,13 @@ class Windows:
         return self._windows(stories, starts, width)
 
     def draw_same_topic(self, rows: int, width: int, shares: Mapping[Kind, float]) -> NDArray[np.int64]:
-        """As `draw`, of windows whose second sentence goes on about the topic of their first."""
+        """As `draw`, of windows whose second sentence goes on about the topic of their first.
+
+        A text that has none gives any windows.
+        """
         available = {kind: len(self._same_topic[kind][0]) for kind in Kind}
+        if not any(available[kind] for kind, share in shares.items() if share):
+            return self.draw(rows, width, shares)
         counts = self._counts(rows, shares, available)
         picks = {kind: self.random.integers(max(available[kind], 1), size=counts[kind]) for kind in Kind}
         stories = np.concatenate([self._same_topic[kind][0][pick] for kind, pick in picks.items()])

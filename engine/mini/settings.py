@@ -10,7 +10,7 @@ from engine.mini.architecture import MINI, Sizes
 
 @dataclass(frozen=True)
 class Settings:
-    """The model card says what came of the defaults, and how the shipped weights differ from that."""
+    """The defaults are what the shipped weights were trained with; the model card says what came of them."""
 
     sizes: Sizes = field(default=MINI)
     seed: int = 0
@@ -33,12 +33,12 @@ class Settings:
     generator_layers: int = 2
     generator_heads: int = 6
     generator_head_dim: int = 64
-    generator_steps: int = 11_000
+    generator_steps: int = 11_500
     generator_lr: float = 2e-3
     generator_warmup: int = 200
     generator_weight_decay: float = 0.1
-    generator_dropout: float = 0.1
-    generator_noise: float = 0.2
+    generator_dropout: float = 0.4
+    generator_noise: float = 0.3
     """The most noise on the embeddings that the generator is given, as a part of their norm."""
     decoder_lr: float = 1e-3
     """Learning rate of the decoder while it is trained with the generator."""
@@ -48,13 +48,13 @@ class Settings:
 
     context: int = 16
     """The most sentences before a predicted one."""
-    story_rows: int = 48
+    story_rows: int = 32
     """Windows of `context` sentences in a batch of the generator."""
-    pair_rows: int = 256
+    pair_rows: int = 384
     """Windows of two sentences in it: what is predicted from one sentence alone, or from two."""
     tinystories_share: float = 0.9
     """Part of the windows of stories that is TinyStories; the rest are the richer bedtime stories."""
-    spoken_share: float = 0.4
+    spoken_share: float = 0.5
     """Part of the windows of two sentences that is taken from what people say in all of them."""
     same_topic_share: float = 0.5
     """Part of the windows of two sentences whose second sentence shares a telling word with the first."""
