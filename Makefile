@@ -9,8 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.9.11
 STAMP := $(VENV)/.set-up
+BROWSER := $(VENV)/browser/.installed
 
-.PHONY: help setup run test lint format types bench sessions-db screenshots lock clean
+.PHONY: help setup browser run test lint format types bench sessions-db screenshots lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,11 +29,18 @@ $(STAMP): requirements.lock pyproject.toml
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
+browser: $(BROWSER) ## install the headless Chromium with which tests look at reports
+
+$(BROWSER): tests/browser/install.py tests/browser/package-lock.json | setup
+	@echo "Installing Chromium for the tests (70 MB) ..."
+	@$(BIN)/python -m tests.browser.install $(@D)
+	@touch $@
+
 run: setup ## open the explorer; without a terminal, run the published experiment headless
 	@$(BIN)/python -m tui
 
-test: setup ## run the tests
-	@$(BIN)/python -m pytest
+test: setup browser ## run the tests
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup ## ruff and import-linter
 	@$(BIN)/ruff check .

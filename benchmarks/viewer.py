@@ -59,6 +59,11 @@ class Screen:
         self._process.close(force=True)
         self._home.cleanup()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return int(self._process.pid)
+
     def send(self, keys: str) -> None:
         """Press keys."""
         self._process.send(keys)
@@ -184,12 +189,30 @@ def measure_opening(folder: Path) -> Iterator[Measurement]:
     yield f"opening a saved run of {LONG:,} steps", statistics.median(times_s), "s", 0.5
 
 
+def measure_replay(folder: Path) -> Iterator[Measurement]:
+    """A long run that is replayed at the highest speed while another one is made, and then paused."""
+    database = folder / "replay.db"
+    run = save(database, "long", LONG)
+    call = ("-m", "tui", "--db", str(database), "replay", str(run), "--speed", "100")
+    with live_run(database, 50.0), Screen(database, *call) as screen:
+        screen.seconds_until("playing 100")
+        screen.bytes_in(2.0)
+        sent = screen.bytes_in(WATCHED_S) / WATCHED_S / 1024
+        screen.send(" ")
+        screen.bytes_in(2.0)
+        still = screen.bytes_in(WATCHED_S / 2)
+        screen.send("q")  # the replay; the second one leaves the app
+    yield f"bytes at {COLUMNS}×{LINES}, {LONG:,} rows replayed at 100×", sent, "KiB/s", 120.0
+    yield "bytes while the replay is paused", still, "bytes", 0.0
+
+
 MEASUREMENTS: tuple[Callable[[Path], Iterator[Measurement]], ...] = (
     measure_first_paint,
     measure_append,
     measure_lag,
     measure_bytes,
     measure_opening,
+    measure_replay,
 )
 
 

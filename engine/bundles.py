@@ -1,5 +1,6 @@
 """Named model bundles: which encoder, decoder, tokenizer and generator belong together."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ class Bundle:
 
     licence: str
     language: str = LANGUAGE
+    dimension: int | None = None
+    """D, the dimension of an embedding; None: the generator's configuration says it."""
     tokenizer_model: Path | None = None
     """SentencePiece model where it is known to be on disk: texts can then be measured without the models."""
 
@@ -40,6 +43,7 @@ def _sonar_llm(size: str) -> Bundle:
         decoder="text_sonar_basic_decoder",
         generator=f"raxtemur/sonar-llm-{size}",
         max_tokens=512,
+        dimension=1024,
         licence="SONAR's weights: CC-BY-NC 4.0",
     )
 
@@ -69,3 +73,14 @@ def find_bundle(name: str) -> Bundle:
         return BUNDLES[name]
     except KeyError:
         raise UserError(f"bundle: {name!r} is unknown; there are {', '.join(BUNDLES)}") from None
+
+
+def embedding_dimension(bundle: Bundle) -> int | None:
+    """D, as far as it can be known without loading a model; None where only the models can tell."""
+    if bundle.dimension is not None:
+        return bundle.dimension
+    try:
+        configuration = json.loads((Path(bundle.generator) / "config.json").read_text(encoding="utf-8"))
+        return int(configuration["embed_dim"])
+    except (OSError, ValueError, KeyError, TypeError):  # not on disk, or not for this program to judge
+        return None

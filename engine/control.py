@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.breakpoints import parse_condition
-from engine.bundles import find_bundle
+from engine.bundles import Bundle, embedding_dimension, find_bundle
 from engine.commands import (
     COMMANDS,
     change_break_points,
@@ -26,9 +27,11 @@ from engine.commands import (
     parse_settings,
 )
 from engine.errors import UserError
+from engine.names import checked_name
 from engine.store.reading import Reader
-from engine.store.records import CommandRecord, RunRecord
+from engine.store.records import CommandRecord, RunRecord, TaskRecord
 from engine.store.vectors import VectorArray
+from engine.tasks import check_task
 from engine.workerfiles import worker_log
 
 if TYPE_CHECKING:  # pydantic is only imported when something is queued: a viewer's first paint needs none
@@ -98,6 +101,48 @@ def queue_runs(
     return _queue(database, wishes, session)
 
 
+def queue_forks(
+    database: Path,
+    run_id: int,
+    step: int,
+    specs: Sequence["RunSpec"],
+    *,
+    session: str | None = None,
+    names: Sequence[str | None],
+    break_points: Sequence[str] = (),
+) -> list[int]:
+    """Queue forks of a run from one of its rows: all of them, or none.
+
+    Each starts with the state of the parent's optimiser where that is kept, the bundle is the parent's and
+    the norm is held in the same way; else from z alone (engine.forking). Its event `forked` says which.
+
+    Args:
+        database: Where the parent is.
+        run_id: The parent.
+        step: The row, by its step.
+        specs: What to optimise, one or more; they start from that row whatever their init says.
+        session: Name of the session to put them into; the parent's if None.
+        names: One for each spec.
+        break_points: Conditions under which each of them pauses (engine.breakpoints).
+
+    Returns:
+        The ids of the runs.
+
+    Raises:
+        UserError: there is no z for that row, or something in a spec cannot be had; nothing is queued.
+    """
+    from engine.forking import fork_point, fork_start
+
+    wishes = []
+    with Reader(database) as reader:
+        point = fork_point(reader, run_id, step)
+        for spec, name in zip(specs, names, strict=True):
+            z, descent = fork_start(reader, point, spec)
+            wish = _checked_wish(database, point.as_fork(spec), name, z, break_points)
+            wishes.append(replace(wish, descent=descent))
+    return _queue(database, wishes, point.run.session if session is None else session)
+
+
 def request(database: Path, run_id: int, kind: str, arguments: Mapping[str, Any] | None = None) -> int:
     """Ask for a run to be paused, resumed, stopped, changed, extended, or watched by a break-point.
 
@@ -125,6 +170,83 @@ def request(database: Path, run_id: int, kind: str, arguments: Mapping[str, Any]
     command = add_command(database, device=run.device, kind=kind, run=run_id, arguments=arguments)
     ensure_worker(database, run.device)
     return command
+
+
+def request_task(
+    database: Path,
+    kind: str,
+    *,
+    run: int | None = None,
+    device: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> int:
+    """Have something worked out by a worker that is no run.
+
+    Args:
+        database: Where it is asked for, and answered.
+        kind: One of engine.tasks.TASKS.
+        run: The run that it is about, if it is about one.
+        device: Whose worker does it; that of the run's if None.
+        arguments: As the kind takes them (engine.tasks).
+
+    Returns:
+        The id of the task; `Reader.task` or `wait_for_task` tells how it stands.
+
+    Raises:
+        UserError: it cannot be done, and nothing has been asked.
+    """
+    from engine.store.writing import add_task
+
+    with Reader(database) as reader:
+        record = None if run is None else reader.run(run)
+    arguments = check_task(kind, record, arguments or {})
+    if device is not None:
+        from engine.spec import parse_spec
+
+        device = parse_spec(device=device).device
+    device = resolve_device(device or ("auto" if record is None else record.device))
+    task = add_task(database, device=device, kind=kind, run=run, arguments=arguments)
+    ensure_worker(database, device)
+    return task
+
+
+def cancel_task(database: Path, task_id: int) -> None:
+    """Have a task given up; from now on it is cancelled.
+
+    Raises:
+        UserError: there is no such task, or it has ended.
+    """
+    from engine.store.writing import end_task_early
+
+    with Reader(database) as reader:
+        if not end_task_early(database, task_id):
+            raise UserError(f"task {task_id}: has ended ({reader.task(task_id).status})")
+
+
+def wait_for_task(
+    reader: Reader,
+    task_id: int,
+    timeout_s: float,
+    progress: Callable[[TaskRecord], None] = lambda task: None,
+) -> TaskRecord:
+    """Wait until a task has ended, at most this long; the last state is returned.
+
+    Args:
+        reader: Of its database.
+        task_id: Which task.
+        timeout_s: Seconds.
+        progress: Called with the task as often as it has got further.
+    """
+    deadline = time.monotonic() + timeout_s
+    before = None
+    while True:
+        task = reader.task(task_id)
+        if task != before:
+            progress(task)
+        if task.has_ended or time.monotonic() > deadline:
+            return task
+        before = task
+        time.sleep(_POLL_S)
 
 
 def request_worker_stop(database: Path, device: str) -> int | None:
@@ -198,26 +320,28 @@ def _checked_wish(
     break_points: Sequence[str],
 ) -> "Wish":
     """A run that can be done, as far as that can be known without its models."""
-    from engine.spec import VectorInit
+    from engine.spec import FileInit, VectorInit
     from engine.store.writing import Wish
     from engine.tokens import check_lengths
 
-    find_bundle(spec.bundle)
+    bundle = find_bundle(spec.bundle)
     check_lengths(spec)
     if name is not None:
-        name = _checked_name("name", name)
+        name = checked_name("name", name)
     conditions = list(dict.fromkeys(str(parse_condition(condition)) for condition in break_points))
     if initial is None and isinstance(spec.init, VectorInit):
         initial = _stored_vector(database, spec.init)
-    if initial is not None and not (initial.ndim == 1 and initial.size and _is_usable(initial)):
-        raise UserError("init: a vector must be one row of finite numbers that are not all 0")
+    if initial is None and isinstance(spec.init, FileInit):
+        initial = _vector_of_file(spec.init.file)
+    if initial is not None:
+        _check_vector(initial, bundle)
     return Wish(spec, resolve_device(spec.device), name, initial, conditions)
 
 
 def _queue(database: Path, wishes: Sequence["Wish"], session: str | None) -> list[int]:
     from engine.store.writing import add_runs
 
-    session = _checked_name("session", date.today().isoformat() if session is None else session)
+    session = checked_name("session", date.today().isoformat() if session is None else session)
     runs = add_runs(database, wishes, session=session)
     for device in sorted({wish.device for wish in wishes}):
         ensure_worker(database, device)
@@ -255,13 +379,6 @@ def _checked_arguments(run: RunRecord, kind: str, arguments: Mapping[str, Any]) 
     return dict(arguments)
 
 
-def _checked_name(field: str, name: str) -> str:
-    name = name.strip()
-    if not name or len(name) > 200 or not name.isprintable():
-        raise UserError(f"{field}: {name[:40]!r}: a name has 1 to 200 printable characters")
-    return name
-
-
 def _stored_vector(database: Path, init: "VectorInit") -> VectorArray:
     with Reader(database) as reader:
         reader.run(init.run)
@@ -269,6 +386,24 @@ def _stored_vector(database: Path, init: "VectorInit") -> VectorArray:
     if vector is None:
         raise UserError(f"init: run {init.run} has no stored z for step {init.step}")
     return vector
+
+
+def _vector_of_file(file: str) -> VectorArray:
+    from engine.vector_files import read_vector
+
+    try:
+        return read_vector(file)
+    except UserError as error:
+        raise UserError(f"init.file: {error}") from None
+
+
+def _check_vector(initial: VectorArray, bundle: Bundle) -> None:
+    """Refuse a z that a run cannot start from; where D is not known yet, the worker compares it."""
+    if not (initial.ndim == 1 and initial.size and _is_usable(initial)):
+        raise UserError("init: a vector must be one row of finite numbers that are not all 0")
+    dimension = embedding_dimension(bundle)
+    if dimension not in (None, initial.size):
+        raise UserError(f"init: {initial.size} numbers; bundle {bundle.name} takes {dimension}")
 
 
 def _is_usable(vector: VectorArray) -> bool:

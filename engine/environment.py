@@ -11,18 +11,25 @@ def environment(device: str) -> dict[str, str]:
     """Versions of what computes, and on what.
 
     Args:
-        device: `cpu`, or `cuda:N` in a process that uses CUDA.
+        device: `cpu`, or `cuda:N`.
     """
     return {
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
         "platform": platform.platform(),
         "host": platform.node(),
-        "device": _processor() if device == "cpu" else _card(device),
+        **(_processor() if device == "cpu" else {"device": _card(device)}),
     }
 
 
-def _processor() -> str:
+def _processor() -> dict[str, str]:
+    """The processor and how many of its threads share a sum: both decide how it is rounded."""
+    import torch
+
+    return {"device": _processor_name(), "threads": str(torch.get_num_threads())}
+
+
+def _processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -122,19 +122,26 @@ class Optimization:
         )
         self._next_step = [0] * len(specs)
         self._done = [False] * len(specs)
+        self._decodes: bool | None = None
 
+        self.raw_initial_z: Vector = z.cpu().numpy().copy()
+        """z of step 0 before its norm is held: as `initial` it makes this beginning again. # (N, D)"""
         self.initial_z: Vector = self._effective(z).cpu().numpy()
         """Effective z of step 0. # (N, D)"""
         self.target_vector: Vector = self._target_embedding.cpu().numpy().copy()
         """encode(target). # (N, D)"""
 
-    def advance(self) -> list[Step]:
+    def advance(self, *, decodes: bool | None = None) -> list[Step]:
         """Make one step: evaluate z, update it, and return the rows of the runs that were not done.
 
         A row holds what belongs to z before the update. No update is made from a run's last row, nor from
         one whose loss or gradient is not finite: after it the run is done.
+
+        Args:
+            decodes: whether the rows are decoded; None: where their specs say so.
         """
         began = time.perf_counter()
+        self._decodes = decodes
         raw_z = self._state.z.detach().requires_grad_()
         evaluation = self.evaluate(raw_z)
         # No run's loss depends on another run's z: the gradient of the sum is each run's own.
@@ -277,7 +284,7 @@ class Optimization:
         return [run for run, done in enumerate(self._done) if not done]
 
     def _is_decoded(self, run: int) -> bool:
-        return self.specs[run].decodes(self._next_step[run])
+        return self.specs[run].decodes(self._next_step[run]) if self._decodes is None else self._decodes
 
     def _record(self, evaluation: Evaluation, grad_norm: Tensor, token_losses: Tensor | None) -> Record:
         """Copy what the rows need to the host, in one transfer: the only one in a step."""

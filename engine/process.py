@@ -32,11 +32,12 @@ def is_gone(pid: int | None, start: str | None, heartbeat: float | None) -> bool
     """Whether a process that was responsible for something has died.
 
     The pid of a process on another machine, or from before this one was restarted, says nothing here: such
-    a process is gone when its heartbeat (Unix time, seconds) is too old.
+    a process is gone when its heartbeat (Unix time, seconds) is too old, or so far in the future that the
+    clock must have been set back since.
     """
     if start is not None and start.partition("/")[0] == boot_id():
         return not is_alive(pid, start)
-    return heartbeat is None or time.time() - heartbeat > _STALE_HEARTBEAT_S
+    return heartbeat is None or abs(time.time() - heartbeat) > _STALE_HEARTBEAT_S
 
 
 def boot_id() -> str:

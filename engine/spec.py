@@ -73,7 +73,25 @@ class VectorInit(_Strict):
         return f"z of run {self.run}, step {self.step}"
 
 
-Init = Annotated[TextInit | RandomInit | VectorInit, Field(discriminator="kind")]
+class FileInit(_Strict):
+    """Start from a z that a file holds; it is read when the run is queued, and stored with it."""
+
+    kind: Literal["file"] = "file"
+    file: str
+    """`FILE.npy`, `FILE.safetensors` or `FILE.safetensors:TENSOR` (engine.vector_files)."""
+
+    @field_validator("file")
+    @classmethod
+    def _is_a_name(cls, file: str) -> str:
+        if not file.strip():
+            raise ValueError("empty; the name of a file is needed")
+        return _checked_text(file.strip())
+
+    def __str__(self) -> str:
+        return f"vector of {self.file}"
+
+
+Init = Annotated[TextInit | RandomInit | VectorInit | FileInit, Field(discriminator="kind")]
 
 
 class RunSpec(_Strict):
@@ -216,7 +234,7 @@ def check_lr(lr: float) -> float:
 
 def _explain_one(detail: dict[str, object]) -> str:
     location = detail["loc"] if isinstance(detail["loc"], tuple) else ()
-    tags = ("text", "random", "vector")  # pydantic puts the kind of init into the path
+    tags = ("text", "random", "vector", "file")  # pydantic puts the kind of init into the path
     field = ".".join(
         str(part) for i, part in enumerate(location) if not (i == 1 and part in tags and len(location) > 2)
     )

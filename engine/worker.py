@@ -10,10 +10,13 @@ models loaded between runs and leaves when nothing has happened for its idle tim
 import argparse
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
 import traceback
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock, Timeout
 
+from engine.active_task import TaskDesk
 from engine.breakpoints import Condition, NotFinite, parse_condition
 from engine.card import Card
 from engine.commands import (
@@ -36,9 +40,13 @@ from engine.commands import (
 from engine.environment import environment
 from engine.errors import UserError
 from engine.spec import RunSpec, merge_weights, with_changes
-from engine.store.recording import Claim, Event, InForce, Recorder
+from engine.store.connection import is_damage, network_notice, unwritable
+from engine.store.filesystem import takes_locks
+from engine.store.recording import Claim, DatabaseGoneError, Event, InForce, Recorder, Settings
 from engine.store.records import CommandRecord, Status, StepRecord
 from engine.store.schema import prepare
+from engine.store.task_queue import TaskQueue
+from engine.task_runners import TaskContext
 from engine.workerfiles import worker_lock, worker_log
 
 if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed
@@ -56,6 +64,7 @@ CHECKPOINT_S = 5.0
 _POLL_S = 0.02
 _HEARTBEAT_S = 1.0
 _LOCK_PATIENCE_S = 30.0
+_LOCK_POLL_S = 0.2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,9 +81,17 @@ def main(arguments: list[str] | None = None) -> int:
         report(str(error))
         return 2
     lock = FileLock(worker_lock(options.db, options.device))
+    idle_timeout_s = options.idle_minutes * 60
+    if not recorder.keeps_log:
+        report(network_notice(options.db) or f"database: {options.db}: is kept with a rollback journal")
     try:
-        if _acquire(lock, recorder):
-            Worker(recorder, idle_timeout_s=options.idle_minutes * 60).serve()
+        if _acquire(lock, recorder, idle_timeout_s):
+            Worker(recorder, idle_timeout_s=idle_timeout_s).serve()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        report(f"leaving: {unwritable(options.db, error)}")
+        return 1
     finally:
         lock.release()
         recorder.close()
@@ -98,6 +115,13 @@ class ActiveRun:
     """The row before the next one."""
     decoded_before: str | None
     """The newest decoded prediction before the next row."""
+    weights_asked_for: Mapping[str, float] = field(default_factory=dict)
+    """The spec's, before any were set."""
+    recorded: deque[Settings] = field(default_factory=deque)
+    """What the next rows were made with that are recorded already, and last what is in force after them.
+
+    A run that goes back to its checkpoint after a crash takes the same way again; then this is empty.
+    """
     halt: Halt | None = None
     """Where it pauses because that was asked for."""
     state_before_update: "RunState | None" = None
@@ -123,11 +147,37 @@ class ActiveRun:
 
     def advance(self) -> "Step":
         """Make one step."""
+        if self.is_behind:
+            (step,) = self.optimization.advance()
+            if len(self.recorded) == 1:
+                self._take_up(self.recorded.popleft())
+            return step
         state = self.optimization.copy_of_state(0) if self.pauses_when_not_finite else None
         (step,) = self.optimization.advance()
         if step.lr is not None:
             self.state_before_update = state
         return step
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the next row is recorded already."""
+        return bool(self.recorded)
+
+    @property
+    def changed_weights(self) -> Mapping[str, float] | None:
+        """The terms' weights, where they are not those that were asked for at first."""
+        return None if self.spec.weights == self.weights_asked_for else self.spec.weights
+
+    def prepare(self) -> None:
+        """Give the next row what it was made with, if it is recorded already."""
+        if self.is_behind:
+            self._take_up(self.recorded.popleft())
+
+    def _take_up(self, settings: Settings) -> None:
+        self.optimization.set_lr(0, settings.lr)
+        weights = self.weights_asked_for if settings.weights is None else settings.weights
+        if weights != self.spec.weights:
+            self.optimization.set_weights(0, weights)
 
     def conditions_met(self, row: StepRecord) -> list[Condition]:
         """The break-points that a row, the one after `before`, runs into."""
@@ -167,6 +217,12 @@ class Worker:
         self._recorder = recorder
         self._idle_timeout_s = idle_timeout_s
         self._runs: dict[int, ActiveRun] = {}
+        self._tasks = TaskDesk(
+            TaskQueue(recorder),
+            TaskContext(recorder.path, recorder.device, self._load_models),
+            report=report,
+            explain=self._explain,
+        )
         self._is_leaving = False
         self._card: Card | None = None
         self._last_work = time.monotonic()
@@ -182,23 +238,50 @@ class Worker:
         try:
             for crashed in self._recorder.mark_crashed():
                 report(f"run {crashed}: its worker is gone; marked as crashed")
+            for task in TaskQueue(self._recorder).fail_lost():
+                report(f"task {task}: its worker is gone; it has failed")
             while not self._is_leaving:
+                seen = self._recorder.data_version()  # first: what comes in from now on ends the waiting
+                if not self._recorder.is_in_place():
+                    raise DatabaseGoneError
                 self._obey()
-                running = [run for run in self._runs.values() if run.is_running]
-                if not running and (claim := self._recorder.claim(os.getpid())):
-                    self._load(claim)
-                elif running:
-                    for run in running:
-                        self._advance(run)
+                if self._work():
                     self._last_work = time.monotonic()
                 elif time.monotonic() - self._last_work < self._idle_timeout_s:
-                    self._wait()
+                    self._wait(seen)
                 elif self._sign_off("the worker left after its idle time", even_if_there_is_work=False):
                     return
             self._sign_off("the worker was asked to leave", even_if_there_is_work=True)
+        except DatabaseGoneError:
+            self._rescue()
         finally:
             stop_beating.set()
             heart.join()
+
+    def _rescue(self) -> None:
+        """The database is no longer behind its name: keep what only this process still has, and leave."""
+        report(f"database: {self._recorder.path}: has been deleted or replaced")
+        try:
+            self._sign_off("the database was deleted or replaced", even_if_there_is_work=True)
+            copy = self._recorder.rescue()
+        except (OSError, sqlite3.Error, DatabaseGoneError) as error:
+            report(f"leaving: what was recorded cannot be copied: {str(error) or 'it cannot be written'}")
+        else:
+            report(f"leaving: everything that was recorded is in {copy}")
+
+    def _work(self) -> bool:
+        """Load a run or make a step of those that are going on, and do a piece of a task; False: nothing."""
+        running = [run for run in self._runs.values() if run.is_running]
+        for run in running:
+            self._advance(run)
+        claim = None if running else self._recorder.claim(os.getpid())
+        if claim is not None:
+            self._load(claim)
+        activity = self._tasks.activity
+        has_task = self._tasks.work()
+        if self._tasks.activity != activity:
+            self._describe_activity()
+        return bool(running) or claim is not None or has_task
 
     # Runs
 
@@ -215,16 +298,17 @@ class Worker:
                 optimization.restore(0, claim.checkpoint)
             optimization.set_lr(0, claim.in_force.lr)
             run = self._active(claim, optimization)
+            runs_on = environment(str(bundle.device))
         except Exception as error:
             self._fail(claim.run, self._recorder.next_step(claim.run), error)
             return
-        vectors = {"init": optimization.initial_z[0], "target": optimization.target_vector[0]}
+        vectors = {"init": optimization.raw_initial_z[0], "target": optimization.target_vector[0]}
         self._recorder.start(
             run.id,
             digest=bundle.digest,
             step=run.next_step,
             vectors=vectors,
-            environment=environment(self._recorder.device),
+            environment=runs_on,
         )
         self._runs[run.id] = run
         self._describe_activity()
@@ -237,34 +321,42 @@ class Worker:
         if resumed := self._recorder.resumed_with(claim.run):
             arguments, resumed_at = resumed
             halt = parse_halt(arguments, next_step=resumed_at, steps=claim.in_force.steps)
+        recorded = deque(claim.recorded)
+        if recorded:
+            after = recorded[-1].step + 1
+            recorded.append(Settings(after, claim.in_force.lr, claim.in_force.weights))
         return ActiveRun(
             claim.run,
             optimization,
             conditions=[parse_condition(condition) for condition in claim.in_force.break_points],
             before=before,
             decoded_before=decoded_before,
+            weights_asked_for=RunSpec.model_validate_json(claim.in_force.spec).weights,
+            recorded=recorded,
             halt=halt,
             checkpoint_step=step,
         )
 
     def _load_bundle(self, run: int, spec: RunSpec) -> "LoadedBundle":
-        self._describe(f"loading {spec.bundle}")
         report(f"run {run}: loading {spec.bundle}")
+        try:
+            return self._load_models(spec.bundle, spec.dtype)
+        except UserError as error:
+            if spec.device != "auto" or self._recorder.device == "cpu":
+                raise
+            self._recorder.add_event(run, None, Event("device", f"on the CPU: {error}"))
+            return self._load_models(spec.bundle, spec.dtype, device="cpu")
+
+    def _load_models(self, bundle: str, dtype: str, *, device: str | None = None) -> "LoadedBundle":
+        """Models by the names of bundle and dtype; at once where this process has them already."""
         from engine.models.loading import load_bundle
 
         def show(part: str) -> None:
-            self._describe(f"loading {spec.bundle}: {part}")
+            self._describe(f"loading {bundle}: {part}")
 
-        device = self._recorder.device
-        try:
-            bundle = load_bundle(spec.bundle, device=device, dtype=spec.dtype, progress=show)
-            self._look_at_card()
-            return bundle
-        except UserError as error:
-            if spec.device != "auto" or device == "cpu":
-                raise
-            self._recorder.add_event(run, None, Event("device", f"on the CPU: {error}"))
-            return load_bundle(spec.bundle, device="cpu", dtype=spec.dtype, progress=show)
+        models = load_bundle(bundle, device=device or self._recorder.device, dtype=dtype, progress=show)
+        self._look_at_card()
+        return models
 
     def _look_at_card(self) -> None:
         """Have the figures of the device's card recorded from now on; CUDA is in use now."""
@@ -275,7 +367,10 @@ class Worker:
                 report(str(error))
 
     def _advance(self, run: ActiveRun) -> None:
+        was_behind = run.is_behind
         try:
+            run.prepare()
+            weights = run.changed_weights
             step = run.advance()
         except Exception as error:
             self._fail(run.id, run.next_step, error)
@@ -284,12 +379,12 @@ class Worker:
         vectors = {"z": step.z} if run.spec.keeps_vector(step.step) else {}
         if step.decoded_prediction is not None:
             vectors["prediction"] = step.prediction
-        met = run.conditions_met(row)
+        met = [] if was_behind else run.conditions_met(row)
         events = [Event("break-point", f"met: {condition.describe(row)}") for condition in met]
         is_last = run.optimization.done and step.problem is None
         fails = step.problem is not None and NotFinite() not in met
         ends = is_last or fails
-        if run.halt is not None and step.step >= run.halt.step and not ends:
+        if run.halt is not None and step.step >= run.halt.step and not (ends or was_behind):
             events.append(Event("paused", run.halt.reason))
         pauses = bool(events) and not ends
         if pauses and step.problem is not None:
@@ -300,6 +395,7 @@ class Worker:
             vectors,
             run.checkpoint() if is_due else None,
             token_losses=step.token_losses,
+            weights=weights,
             events=events,
             pause_before=run.next_step if pauses else None,
         )
@@ -317,17 +413,21 @@ class Worker:
             self._end(run, step.step, Status.FINISHED, Event("finished", detail))
 
     def _fail(self, run: int, step: int, error: Exception) -> None:
-        if not isinstance(error, UserError):
-            traceback.print_exception(error)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if not isinstance(error, UserError):
-            reason = f"{type(error).__name__}: {reason}; the whole error is in the worker's log"
+        reason = self._explain(error)
         report(f"run {run}: failed: {reason}")
         self._recorder.end(run, step, Status.FAILED, Event("failed", reason), reason)
         self._runs.pop(run, None)
         self._describe_activity()
+
+    def _explain(self, error: Exception) -> str:
+        """Put an error into one line; what nobody has foreseen goes into the log as a whole."""
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, UserError):
+            traceback.print_exception(error)
+            reason = f"{type(error).__name__}: {reason}; the whole error is in the worker's log"
         if "CUDA error" in reason:  # the process can no longer use the card; the next worker can
             self._is_leaving = True
+        return reason
 
     def _end(self, run: ActiveRun, step: int, status: Status, event: Event, error: str | None = None) -> None:
         self._recorder.end(run.id, step, status, event, error)
@@ -339,6 +439,9 @@ class Worker:
 
     def _obey(self) -> None:
         for command in self._recorder.pending_commands():
+            run = None if command.run is None else self._runs.get(command.run)
+            if run is not None and run.is_behind:
+                continue  # it takes effect after the recorded rows, which will soon have been made again
             try:
                 self._carry_out(command)
             except (UserError, KeyError, TypeError, ValueError) as error:  # a row may hold anything
@@ -478,11 +581,15 @@ class Worker:
 
     # The process
 
-    def _wait(self) -> None:
-        """Wait until somebody else has changed the database, or the idle time is over, or a signal came."""
-        seen = self._recorder.data_version()
+    def _wait(self, seen: int) -> None:
+        """Wait until somebody else has changed the database since `seen`, or the idle time is over."""
         idle_ends = self._last_work + self._idle_timeout_s
-        while not self._is_leaving and time.monotonic() < idle_ends and self._recorder.data_version() == seen:
+        while (
+            not self._is_leaving
+            and time.monotonic() < idle_ends
+            and self._recorder.data_version() == seen
+            and self._recorder.is_in_place()
+        ):
             time.sleep(_POLL_S)
 
     def _sign_off(self, reason: str, *, even_if_there_is_work: bool) -> bool:
@@ -490,6 +597,7 @@ class Worker:
         for run in self._runs.values():
             self._recorder.park(run.id, run.next_step, run.checkpoint(), Event("paused", reason))
         self._runs.clear()
+        self._tasks.give_up(reason)
         if not self._recorder.leave(Event("paused", reason) if even_if_there_is_work else None):
             return False
         report(f"leaving: {reason}")
@@ -497,17 +605,27 @@ class Worker:
 
     def _describe_activity(self) -> None:
         running = [str(run.id) for run in self._runs.values() if run.is_running]
-        self._describe(f"running {', '.join(running)}" if running else "idle")
+        activities = [f"running {', '.join(running)}"] if running else []
+        if self._tasks.activity is not None:
+            activities.append(self._tasks.activity)
+        self._describe(", ".join(activities) or "idle")
 
     def _describe(self, state: str) -> None:
         log = worker_log(self._recorder.path, self._recorder.device)
         self._recorder.describe_worker(os.getpid(), state, self._idle_timeout_s, log)
 
     def _beat(self, stop: threading.Event) -> None:
-        recorder = Recorder(self._recorder.path, self._recorder.device, report=report)
+        recorder: Recorder | None = None
         while not stop.wait(_HEARTBEAT_S):
-            recorder.beat(os.getpid(), self._card.figures() if self._card else None)
-        recorder.close()
+            try:
+                recorder = recorder or Recorder(self._recorder.path, self._recorder.device, report=report)
+            except UserError as error:  # locked by another program, for now
+                report(f"heartbeat: {error}")
+                continue
+            if self._recorder.is_in_place():
+                recorder.beat(os.getpid(), self._card.figures() if self._card else None)
+        if recorder is not None:
+            recorder.close()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._is_leaving = True
@@ -557,12 +675,23 @@ def _check_weights(name: str, *, before: str | None, now: str) -> None:
         )
 
 
-def _acquire(lock: FileLock, recorder: Recorder) -> bool:
-    """Take the lock. False: another worker is at work. One that is just leaving is waited for."""
+def _acquire(lock: FileLock, recorder: Recorder, idle_timeout_s: float) -> bool:
+    """Take the lock. False: another worker is at work. One that is just leaving is waited for.
+
+    Where files cannot be locked, whoever is alive by the database holds the office.
+    """
     deadline = time.monotonic() + _LOCK_PATIENCE_S
+    if not takes_locks(recorder.path.parent):
+        report(f"worker: files in {recorder.path.parent} cannot be locked; going by what the database says")
+        log = worker_log(recorder.path, recorder.device)
+        while not (is_taken := recorder.take_office(os.getpid(), idle_timeout_s, log)):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_LOCK_POLL_S)
+        return is_taken
     while time.monotonic() < deadline:
         try:
-            lock.acquire(timeout=0.2)
+            lock.acquire(timeout=_LOCK_POLL_S)
         except Timeout:
             if recorder.another_worker_is_alive():
                 return False

@@ -1,5 +1,6 @@
 """Files that a worker keeps beside its database: its lock and its log."""
 
+import glob
 from pathlib import Path
 
 
@@ -11,6 +12,11 @@ def worker_lock(database: Path, device: str) -> Path:
 def worker_log(database: Path, device: str) -> Path:
     """The file that takes the worker's standard output and error."""
     return _beside(database, device, "log")
+
+
+def worker_locks(database: Path) -> list[Path]:
+    """The locks of the workers that this database has ever had, one for each device."""
+    return sorted(database.parent.glob(f"{glob.escape(database.name)}.worker-*.lock"))
 
 
 def _beside(database: Path, device: str, suffix: str) -> Path:

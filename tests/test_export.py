@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from markdown_it import MarkdownIt
 from safetensors.numpy import load_file
@@ -19,6 +20,7 @@ from engine.export import (
     json_line,
     markdown_cell,
     markdown_title,
+    runs_of_session,
     short_number,
     step_object,
     write_file,
@@ -258,6 +260,61 @@ def test_a_z_that_cannot_be_written_is_refused_and_leaves_nothing(reader: Reader
     assert there.read_text(encoding="utf-8") == "old"
 
 
+def test_parquet_comes_back_with_types(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "runs.parquet"
+    write_file(reader, [1, 2], path, Format.PARQUET)
+    table = pq.read_table(path)
+    assert {field.name: str(field.type) for field in table.schema} == {
+        **dict.fromkeys(("run", "step"), "int64"),
+        **dict.fromkeys(("loss", "ce", "cosine", "mse", "similarity", "lr"), "double"),
+        **dict.fromkeys(("grad_norm", "z_norm", "elapsed_ms"), "double"),
+        **dict.fromkeys(("decoded_z", "decoded_prediction", "state_hash"), "string"),
+        "match": "bool",
+    }
+    rows = table.to_pylist()
+    assert [(row["run"], row["step"]) for row in rows] == [(1, 0), (1, 1), (1, 2), (2, 0)]
+    assert rows[1]["decoded_prediction"] == AWKWARD
+    assert (rows[1]["ce"], rows[1]["cosine"], rows[1]["mse"]) == (1.0, -0.5, None)
+    assert (rows[1]["match"], rows[0]["match"], rows[0]["state_hash"]) == (False, None, "00ff")
+    about = json.loads(table.schema.metadata[b"sonar-explore"])
+    assert [(run["run"], run["name"], run["session"]) for run in about] == [
+        (1, "first", "tests"),
+        (2, None, "tests"),
+    ]
+    assert RunSpec.model_validate(about[1]["spec"]).target == "A | b."
+
+
+def test_parquet_is_written_in_groups_of_rows(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.export.parquet._ROWS_IN_GROUP", 2)
+    write_file(reader, [1, 2], tmp_path / "runs.parquet", Format.PARQUET)
+    file = pq.ParquetFile(tmp_path / "runs.parquet")
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [2, 2]
+    assert file.read().column("step").to_pylist() == [0, 1, 2, 0]
+
+
+def test_a_session_is_its_runs(reader: Reader) -> None:
+    assert runs_of_session(reader, "tests") == [1, 2]
+    with pytest.raises(UserError, match="there is no session 'test' in"):
+        runs_of_session(reader, "test")
+
+
+@pytest.mark.parametrize("kind", Format)
+def test_every_format_is_written_whole_or_not_at_all(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Format
+) -> None:
+    def unreadable(*_: object, **__: object) -> None:
+        raise UserError("database: cannot be read: disk I/O error")
+
+    monkeypatch.setattr(Reader, "steps", unreadable)
+    monkeypatch.setattr(Reader, "vectors", unreadable)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UserError, match="disk I/O error"):
+        write_file(reader, [1], tmp_path / "runs", kind)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_binary_format_is_not_written_as_text(reader: Reader) -> None:
     with pytest.raises(UserError, match="safetensors is binary"):
         _text(reader, Format.SAFETENSORS, 1)
@@ -265,5 +322,5 @@ def test_a_binary_format_is_not_written_as_text(reader: Reader) -> None:
 
 def test_the_name_of_the_file_chooses_the_format() -> None:
     assert format_of(Path("a/b.MD")) is Format.MARKDOWN
-    with pytest.raises(UserError, match=r"a\.parquet: the name should end in one of \.md, \.csv"):
-        format_of(Path("a.parquet"))
+    with pytest.raises(UserError, match=r"a\.xlsx: the name should end in one of \.md, \.csv"):
+        format_of(Path("a.xlsx"))

@@ -14,15 +14,18 @@ from typing import Any, Self, TypeVar
 
 from engine import process
 from engine.errors import UserError
-from engine.store.connection import connect_read_only, unreadable
+from engine.store.connection import connect_read_only, network_notice, unreadable
 from engine.store.records import (
     BreakPointRecord,
     CommandRecord,
     EventRecord,
     RunRecord,
+    RunTotals,
     SessionRecord,
+    SessionSummary,
     Status,
     StepRecord,
+    TaskRecord,
     WorkerRecord,
 )
 from engine.store.schema import SCHEMA, bring_up_to_date, newer, schema_revision
@@ -45,6 +48,9 @@ _RUN_COLUMNS = """
     run.worker_start
 """
 
+_STATUS, _WORKER_PID, _HEARTBEAT, _MATCH = 11, 17, 18, 28
+"""Places of columns."""
+
 _RUN_TABLES = """
     run JOIN session ON session.id = run.session_id
         AND run.deleted IS NULL AND session.deleted IS NULL
@@ -59,6 +65,13 @@ _RUN_TABLES = """
 
 SELECT_COMMAND = (
     "SELECT id, run, device, kind, arguments, requested, who, status, applied_step, reason FROM command"
+)
+
+SELECT_TASK = (
+    "SELECT task.id, task.device, task.run, task.kind, task.arguments, task.requested, task.who, task.status,"
+    " task.done, task.total, task.result, task.error, task.ended, task.worker_pid, task.worker_start,"
+    " worker.heartbeat"
+    " FROM task LEFT JOIN worker ON worker.device = task.device AND worker.pid = task.worker_pid"
 )
 
 STEP_COLUMNS = (
@@ -80,6 +93,7 @@ class Reader:
                 older one that cannot be brought up to date.
         """
         self.path = path
+        self._runs: dict[int, tuple[Row, RunRecord]] = {}
         self._connection = connect_read_only(path)
         revision = self._revision()
         if revision < SCHEMA:
@@ -87,10 +101,13 @@ class Reader:
             bring_up_to_date(path, revision)
             self._connection = connect_read_only(path)
             revision = self._revision()
-        self.notice: str | None = None
+        notices = (
+            str(newer(path, revision)) if revision > SCHEMA else None,
+            self._connection.notice,
+            network_notice(path),
+        )
+        self.notice: str | None = "; ".join(filter(None, notices)) or None
         """A line that the user should see although reading works."""
-        if revision > SCHEMA:
-            self.notice = str(newer(path, revision))
 
     def close(self) -> None:
         """Close the connection."""
@@ -108,22 +125,82 @@ class Reader:
         """A number that changes when another connection has committed: the cheap 'is there anything new?'."""
         return int(self._rows("PRAGMA data_version")[0][0])
 
-    def sessions(self) -> list[SessionRecord]:
+    def sessions(self, *, with_archived: bool = True) -> list[SessionRecord]:
         """All sessions that are not deleted, oldest first."""
         return [
-            SessionRecord(key, name, created, notes, tuple(json.loads(tags)), bool(archived), runs)
+            SessionRecord(key, name, created, notes, _texts(tags), bool(archived), runs)
             for key, name, created, notes, tags, archived, runs in self._rows(
                 "SELECT id, name, created, notes, tags, archived,"
                 " (SELECT count(*) FROM run WHERE session_id = session.id AND run.deleted IS NULL)"
-                " FROM session WHERE deleted IS NULL ORDER BY id"
+                " FROM session WHERE deleted IS NULL AND (? OR NOT archived) ORDER BY id",
+                (with_archived,),
             )
         ]
 
-    def runs(self, session: str | None = None) -> list[RunRecord]:
-        """All runs that are not deleted, or those of one session, oldest first."""
-        where, arguments = ("WHERE session.name = ?", (session,)) if session is not None else ("", ())
-        rows = self._rows(f"SELECT {_RUN_COLUMNS} FROM {_RUN_TABLES} {where} ORDER BY run.id", arguments)
-        return [_run_record(row) for row in rows]
+    def session(self, name: str) -> SessionRecord:
+        """The session of a name.
+
+        Raises:
+            UserError: there is none.
+        """
+        for session in self.sessions():
+            if session.name == name:
+                return session
+        raise UserError(f"session: {name[:40]!r}: there is none of that name in {self.path}")
+
+    def session_summaries(self, *, with_archived: bool = False) -> list[SessionSummary]:
+        """What a list of sessions shows, but for what has to be summed over all rows, oldest first."""
+        figures = {
+            key: tuple(rest)
+            for key, *rest in self._rows(
+                "SELECT session_id,"
+                " sum(EXISTS (SELECT 1 FROM step WHERE step.run = run.id AND match = 1)),"
+                " max(max(created, coalesce(started, 0), coalesce(ended, 0)))"
+                " FROM run WHERE deleted IS NULL GROUP BY session_id"
+            )
+        }
+        summaries = []
+        for session in self.sessions(with_archived=with_archived):
+            matches, active = figures.get(session.id, (0, session.created))
+            summaries.append(SessionSummary(session, matches, active))
+        return summaries
+
+    def newest_steps(self) -> dict[int, tuple[int, int | None]]:
+        """The session's id and the newest step of each run that is not deleted, by the run's id."""
+        return {
+            run: (session, step)
+            for run, session, step in self._rows(
+                "SELECT id, session_id, (SELECT max(step) FROM step WHERE run = run.id)"
+                " FROM run WHERE deleted IS NULL"
+            )
+        }
+
+    def run_totals(self, run_id: int) -> RunTotals:
+        """The lowest loss of a run and its size; reads all its rows."""
+        lowest, steps = self._rows(
+            "SELECT min(loss), coalesce(sum(length(terms) + coalesce(length(decoded_z), 0)"
+            " + coalesce(length(decoded_prediction), 0) + coalesce(length(token_losses), 0) + 70), 0)"
+            " FROM step WHERE run = ?",
+            (run_id,),
+        )[0]
+        ((others,),) = self._rows(
+            "SELECT coalesce((SELECT sum(length(data)) FROM vector WHERE run = :run), 0)"
+            " + coalesce((SELECT sum(length(data)) FROM checkpoint WHERE run = :run), 0)",
+            {"run": run_id},
+        )
+        return RunTotals(lowest, steps + others)
+
+    def runs(self, session: str | None = None, *, with_archived: bool = False) -> list[RunRecord]:
+        """All runs that are not deleted, or those of one session, oldest first.
+
+        Those of archived sessions are left out, unless they are asked for or it is the one session.
+        """
+        where = "session.name = ?" if session is not None else "? OR NOT session.archived"
+        argument = session if session is not None else with_archived
+        rows = self._rows(
+            f"SELECT {_RUN_COLUMNS} FROM {_RUN_TABLES} WHERE {where} ORDER BY run.id", (argument,)
+        )
+        return [self._run(row) for row in rows]
 
     def run(self, run_id: int) -> RunRecord:
         """One run.
@@ -134,7 +211,7 @@ class Reader:
         rows = self._rows(f"SELECT {_RUN_COLUMNS} FROM {_RUN_TABLES} WHERE run.id = ?", (run_id,))
         if not rows:
             raise UserError(f"run: there is no run {run_id} in {self.path}")
-        return _run_record(rows[0])
+        return self._run(rows[0])
 
     def steps(self, run_id: int, *, after: int = -1, limit: int = 1000) -> list[StepRecord]:
         """At most `limit` rows of a trajectory beyond step `after`, in order."""
@@ -151,6 +228,23 @@ class Reader:
             (run_id, before, limit),
         )
         return step_records(rows[::-1])
+
+    def figures(self, run_id: int, *, after: int = -1, limit: int = 10_000) -> tuple[list[Row], list[Any]]:
+        """Only the numbers of at most `limit` rows beyond step `after`, in order, for whole trajectories.
+
+        Returns:
+            Rows of step, loss, similarity, lr, grad_norm, z_norm, elapsed_ms (infinite where there is none),
+            whether the prediction was decoded, and whether that is the target (1, 0 or None); the terms of
+            each row.
+        """
+        rows = self._rows(
+            "SELECT step, ifnull(loss, 9e999), ifnull(similarity, 9e999), ifnull(lr, 9e999),"
+            " ifnull(grad_norm, 9e999), ifnull(z_norm, 9e999), ifnull(elapsed_ms, 9e999),"
+            " decoded_prediction IS NOT NULL, match, terms"
+            " FROM step WHERE run = ? AND step > ? ORDER BY step LIMIT ?",
+            (run_id, after, limit),
+        )
+        return rows, json.loads(f"[{','.join(row[-1] for row in rows)}]")
 
     def all_steps(self, run_id: int) -> Iterator[StepRecord]:
         """The whole trajectory, read in bounded chunks."""
@@ -192,6 +286,11 @@ class Reader:
         rows = self._rows("SELECT token_losses FROM step WHERE run = ? AND step = ?", (run_id, step))
         return tuple(json.loads(rows[0][0])) if rows and rows[0][0] is not None else None
 
+    def row_weights(self, run_id: int, step: int) -> dict[str, float] | None:
+        """The weights of the loss's terms in a row, where they are not those of the run's spec; else None."""
+        rows = self._rows("SELECT weights FROM step WHERE run = ? AND step = ?", (run_id, step))
+        return _json_object(rows[0][0]) if rows and rows[0][0] is not None else None
+
     def commands(self, run_id: int, *, status: str | None = None) -> list[CommandRecord]:
         """Commands for a run, oldest first; those of one status if asked."""
         where, arguments = ("AND status = ?", (run_id, status)) if status is not None else ("", (run_id,))
@@ -205,6 +304,31 @@ class Reader:
             raise UserError(f"command: there is no command {command_id} in {self.path}")
         return command_record(rows[0])
 
+    def task(self, task_id: int) -> TaskRecord:
+        """One task, to see how it stands.
+
+        Raises:
+            UserError: there is no such task.
+        """
+        rows = self._rows(f"{SELECT_TASK} WHERE task.id = ?", (task_id,))
+        if not rows:
+            raise UserError(f"task: there is no task {task_id} in {self.path}")
+        return task_record(rows[0])
+
+    def tasks(
+        self, *, run: int | None = None, kind: str | None = None, status: str | None = None
+    ) -> list[TaskRecord]:
+        """All tasks, oldest first; those for a run, of a kind and of a status if asked."""
+        records = [
+            task_record(row)
+            for row in self._rows(
+                f"{SELECT_TASK} WHERE (:run IS NULL OR task.run = :run) AND (:kind IS NULL OR kind = :kind)"
+                " ORDER BY task.id",
+                {"run": run, "kind": kind},
+            )
+        ]
+        return [record for record in records if status in (None, record.status)]
+
     def vector(self, run_id: int, step: int, kind: str) -> VectorArray | None:
         """A stored vector, float32 (D,); kind is init, z, prediction or target. None: not kept."""
         rows = self._rows(
@@ -214,10 +338,61 @@ class Reader:
 
     def vectors(self, run_id: int, kind: str) -> Iterator[tuple[int, VectorArray]]:
         """All stored vectors of a kind with their steps, in order."""
-        steps = self._rows("SELECT step FROM vector WHERE run = ? AND kind = ? ORDER BY step", (run_id, kind))
-        for (step,) in steps:
+        for step in self.vector_steps(run_id, kind):
             if (vector := self.vector(run_id, step, kind)) is not None:
                 yield step, vector
+
+    def vector_steps(self, run_id: int, kind: str) -> list[int]:
+        """Steps for which a vector of a kind is stored, in order."""
+        rows = self._rows("SELECT step FROM vector WHERE run = ? AND kind = ? ORDER BY step", (run_id, kind))
+        return [step for (step,) in rows]
+
+    def vector_chunks(
+        self, bundle: str, dimension: int, kinds: Sequence[str], size: int
+    ) -> Iterator[tuple[list[tuple[int, int, str]], VectorArray]]:
+        """All stored vectors of the runs of a bundle, as many at a time as `size` says.
+
+        Args:
+            bundle: Its name.
+            dimension: D; vectors of another one are left out.
+            kinds: Which kinds of vectors.
+            size: Most vectors of a chunk.
+
+        Yields:
+            Run, step and kind of each vector, and the vectors, float32 (N, D).
+        """
+        after = 0
+        # In the order in which they lie in the file: by the key's index each chunk would sort them all.
+        while rows := self._rows(
+            "SELECT vector.rowid, run, step, kind, data FROM vector NOT INDEXED WHERE vector.rowid > ?"
+            f" AND dimension = ? AND kind IN ({', '.join('?' * len(kinds))}) AND run IN ("
+            "SELECT run.id FROM run JOIN session ON session.id = run.session_id"
+            " AND run.deleted IS NULL AND session.deleted IS NULL WHERE bundle = ?)"
+            " ORDER BY vector.rowid LIMIT ?",
+            (after, dimension, *kinds, bundle, size),
+        ):
+            after = rows[-1][0]
+            data = b"".join(row[4] for row in rows)
+            yield [row[1:4] for row in rows], unpack(data).reshape(len(rows), dimension)
+
+    def decoded_before(self, run_id: int, step: int) -> StepRecord | None:
+        """The row of a step if it was decoded, else the last one before it that was; None: there is none."""
+        rows = self._rows(
+            f"SELECT {STEP_COLUMNS} FROM step WHERE run = ? AND step <= ?"
+            " AND decoded_prediction IS NOT NULL ORDER BY step DESC LIMIT 1",
+            (run_id, step),
+        )
+        return step_records(rows)[0] if rows else None
+
+    def checkpoint_steps(self, run_id: int) -> list[int]:
+        """Steps before whose update the state of a run is kept, in order."""
+        rows = self._rows("SELECT step FROM checkpoint WHERE run = ? ORDER BY step", (run_id,))
+        return [step for (step,) in rows]
+
+    def checkpoint(self, run_id: int, step: int) -> bytes | None:
+        """The state of a run before the update of a step, as `engine.state` writes it. None: not kept."""
+        rows = self._rows("SELECT data FROM checkpoint WHERE run = ? AND step = ?", (run_id, step))
+        return rows[0][0] if rows else None
 
     def workers(self) -> list[WorkerRecord]:
         """Workers that have ever described themselves, one for each device."""
@@ -226,6 +401,21 @@ class Reader:
             " memory_used, memory_total, utilisation FROM worker ORDER BY device"
         )
         return [WorkerRecord(*(*row, process.is_alive(row[1], row[2]))) for row in rows]
+
+    def rows(self, sql: str, arguments: Sequence[object] | dict[str, object] = ()) -> list[Row]:
+        """Rows of a query; for other modules that read."""
+        return self._rows(sql, arguments)
+
+    def _run(self, row: Row) -> RunRecord:
+        """The record of a row: the same object as before where nothing in it has changed."""
+        known = self._runs.get(row[0])
+        if known is None or known[0] != row:
+            known = self._runs[row[0]] = (row, _run_record(row))
+        record, status = known[1], _status(row)
+        if record.status is not status:  # its worker has gone, and left no trace in the row
+            record = replace(record, status=status)
+            self._runs[row[0]] = (row, record)
+        return record
 
     def _revision(self) -> str:
         revision = self._guarded(lambda: schema_revision(self._connection))
@@ -246,19 +436,24 @@ class Reader:
 
 
 def _run_record(row: Row) -> RunRecord:
-    *columns, weights, break_points, environment, worker_start = row
+    *columns, weights, break_points, environment, _ = row
+    columns[_STATUS] = _status(row)
+    columns[_MATCH] = _as_bool(columns[_MATCH])
     values: Row = (
         *columns,
         _weights(weights, spec=row[4]),
         tuple(json.loads(break_points)),
         None if environment is None else _json_object(environment),
     )
-    run = RunRecord(*values)
-    status = Status(run.status)
-    has_worker = status.is_held_by_worker and run.worker_pid is not None  # a worker that leaves lets go of it
-    if has_worker and process.is_gone(run.worker_pid, worker_start, run.heartbeat):
-        status = Status.CRASHED
-    return replace(run, status=status, match=_as_bool(run.match))
+    return RunRecord(*values)
+
+
+def _status(row: Row) -> Status:
+    """As stored, except that a run whose worker process is gone is crashed."""
+    status = Status(row[_STATUS])
+    pid, heartbeat, start = row[_WORKER_PID], row[_HEARTBEAT], row[-1]
+    has_worker = status.is_held_by_worker and pid is not None  # a worker that leaves lets go of it
+    return Status.CRASHED if has_worker and process.is_gone(pid, start, heartbeat) else status
 
 
 def _weights(stored: str | None, *, spec: str) -> dict[str, float]:
@@ -280,6 +475,35 @@ def command_record(row: Row) -> CommandRecord:
     arguments = _json_object(row[4])
     values: Row = (*row[:4], arguments or {}, *row[5:], arguments is not None)
     return CommandRecord(*values)
+
+
+def task_record(row: Row) -> TaskRecord:
+    """A row of SELECT_TASK as a record; a task whose worker is gone has failed."""
+    *columns, pid, start, heartbeat = row
+    values: Row = (
+        *columns[:4],
+        _json_object(columns[4]) or {},
+        *columns[5:10],
+        _task_result(columns[10]),
+        *columns[11:],
+    )
+    task = TaskRecord(*values)
+    if task.status == "running" and process.is_gone(pid, start, heartbeat):
+        return replace(task, status="failed", error=f"the worker (process {pid}) is gone; ask again")
+    return task
+
+
+def _task_result(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else _json_object(text)
+
+
+def _texts(stored: str) -> tuple[str, ...]:
+    """The texts of a JSON array. A column may hold anything."""
+    try:
+        values = json.loads(stored)
+    except (ValueError, TypeError, RecursionError):
+        return ()
+    return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
 
 
 def _json_object(text: str | bytes) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 Plain tuples through one sqlite3 connection, one transaction for each thing that must be true at once. A
 transaction that cannot be written now (disk full, database locked by another program) is tried again until
-it can: the worker then stands still, and nothing that happened is dropped.
+it can: the worker then stands still, and nothing that happened is dropped. Only a database that has been
+deleted or replaced is given up, after what was recorded has been copied to a new file beside it.
 """
 
 import json
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine import process
-from engine.store.connection import connect
+from engine.store.connection import connect, journal_mode, primary_code
+from engine.store.copies import rescue
+from engine.store.filesystem import files_of
 from engine.store.reading import SELECT_COMMAND, STEP_COLUMNS, command_record, step_records
 from engine.store.records import CardFigures, CommandRecord, Status, StepRecord
 from engine.store.vectors import VectorArray, pack, unpack
@@ -54,6 +57,18 @@ class Claim:
     """Stored vector to start from, if the run starts from one."""
     checkpoint: bytes | None
     """State to go on from, if there is one."""
+    recorded: "tuple[Settings, ...]"
+    """What the rows from there on were made with that are recorded already, in order."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a row was made with that may change from row to row."""
+
+    step: int
+    lr: float
+    weights: Mapping[str, float] | None
+    """None: the spec's."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,10 @@ class Event:
     who: str = "worker"
 
 
+class DatabaseGoneError(Exception):
+    """The database that is written has been deleted or replaced."""
+
+
 class Recorder:
     """The worker's connection to one database, for the runs of one device."""
 
@@ -74,6 +93,7 @@ class Recorder:
         self.device = device
         self._report = report
         self._connection = connect(path)
+        self._files = files_of(path)
 
     def close(self) -> None:
         """Close the connection."""
@@ -81,32 +101,35 @@ class Recorder:
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        return int(self.read("PRAGMA data_version")[0][0])
+
+    @property
+    def keeps_log(self) -> bool:
+        """Whether the database has a write-ahead log; False: a rollback journal."""
+        return journal_mode(self._connection) == "wal"
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is written is still the one of that name: not deleted, not replaced."""
+        try:
+            now = files_of(self.path)
+        except OSError:  # a network that is away: it may come back
+            return True
+        return now is not None and self._files is not None and now.database == self._files.database
+
+    def rescue(self) -> Path:
+        """Copy a database that has been deleted or replaced to a new file, `NAME.rescued`.
+
+        Raises:
+            OSError, sqlite3.Error: it cannot be copied.
+        """
+        return rescue(self._connection, self.path)
 
     # The worker itself
 
     def describe_worker(self, pid: int, state: str, idle_timeout_s: float, log: Path) -> None:
         """Say that this process is the device's worker, and what it is doing."""
-        now = time.time()
-        values = (
-            self.device,
-            pid,
-            process.process_start(pid) or "",
-            now,
-            now,
-            state,
-            idle_timeout_s,
-            str(log),
-        )
-        self._write(
-            lambda connection: connection.execute(
-                "INSERT INTO worker (device, pid, start, started, heartbeat, state, idle_timeout_s, log)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET"
-                " started = iif(pid = excluded.pid AND start = excluded.start, started, excluded.started),"
-                " pid = excluded.pid, start = excluded.start, heartbeat = excluded.heartbeat,"
-                " state = excluded.state, idle_timeout_s = excluded.idle_timeout_s, log = excluded.log",
-                values,
-            )
+        self.write(
+            lambda connection: _describe_worker(connection, self.device, pid, state, idle_timeout_s, log)
         )
 
     def beat(self, pid: int, card: CardFigures | None = None) -> None:
@@ -131,42 +154,63 @@ class Recorder:
                     ),
                 )
             )
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             self._report(f"heartbeat: {error}")
 
     def another_worker_is_alive(self) -> bool:
         """Whether the device's worker, as last described, is a living process other than this one."""
-        row = self._connection.execute(
-            "SELECT pid, start FROM worker WHERE device = ?", (self.device,)
-        ).fetchone()
-        return row is not None and process.is_alive(*row)
+        rows = self.read("SELECT pid, start, heartbeat FROM worker WHERE device = ?", (self.device,))
+        return bool(rows) and not process.is_gone(*rows[0])
+
+    def take_office(self, pid: int, idle_timeout_s: float, log: Path) -> bool:
+        """Become the device's worker where no file can be locked; False: another one is, or may be, alive."""
+
+        def take(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(
+                "SELECT pid, start, heartbeat FROM worker WHERE device = ?", (self.device,)
+            ).fetchone()
+            if row is not None and not process.is_gone(*row):
+                return False
+            _describe_worker(connection, self.device, pid, "starting", idle_timeout_s, log)
+            return True
+
+        return self.write(take)
 
     def leave(self, park_queued: Event | None = None) -> bool:
         """Sign off as the device's worker: a run that is queued later finds none and starts one.
 
         With work waiting this is False and nothing is changed, unless `park_queued` says why the queued
-        runs are to be paused.
+        runs are to be paused, and the tasks cancelled.
         """
 
         def sign_off(connection: sqlite3.Connection) -> bool:
             queued = connection.execute(
-                "SELECT id FROM run WHERE device = ? AND status = 'queued'", (self.device,)
+                "SELECT run.id FROM run JOIN session ON session.id = run.session_id"
+                " WHERE device = ? AND status = 'queued' AND run.deleted IS NULL AND session.deleted IS NULL",
+                (self.device,),
             ).fetchall()
             if park_queued is not None:
                 for (run,) in queued:
                     _set_status(connection, run, Status.PAUSED)
-                    _add_event(connection, run, _next_step(connection, run), park_queued)
+                    add_event(connection, run, _next_step(connection, run), park_queued)
+                connection.execute(
+                    "UPDATE task SET status = 'cancelled', error = ?, ended = ?"
+                    " WHERE device = ? AND status = 'pending'",
+                    (park_queued.detail, time.time(), self.device),
+                )
             elif (
                 queued
                 or connection.execute(
-                    "SELECT 1 FROM command WHERE device = ? AND status = 'pending' LIMIT 1", (self.device,)
+                    "SELECT 1 FROM command WHERE device = :device AND status = 'pending'"
+                    " UNION ALL SELECT 1 FROM task WHERE device = :device AND status = 'pending' LIMIT 1",
+                    {"device": self.device},
                 ).fetchone()
             ):
                 return False
             connection.execute("DELETE FROM worker WHERE device = ?", (self.device,))
             return True
 
-        return self._write(sign_off)
+        return self.write(sign_off)
 
     # Runs
 
@@ -183,11 +227,11 @@ class Recorder:
                 if process.is_gone(pid, start, heartbeat):
                     error = f"the worker (process {pid}) is gone"
                     _set_status(connection, run, Status.CRASHED, error=error)
-                    _add_event(connection, run, _next_step(connection, run), Event("crashed", error))
+                    add_event(connection, run, _next_step(connection, run), Event("crashed", error))
                     crashed.append(int(run))
             return crashed
 
-        return self._write(mark)
+        return self.write(mark)
 
     def claim(self, pid: int) -> Claim | None:
         """Take the oldest queued run of the device; None when the queue is empty."""
@@ -219,9 +263,10 @@ class Recorder:
                 digest,
                 unpack(initial[0]) if initial else None,
                 checkpoint[0] if checkpoint else None,
+                _recorded_settings(connection, run),
             )
 
-        return self._write(take)
+        return self.write(take)
 
     def start(
         self,
@@ -241,9 +286,9 @@ class Recorder:
                 (digest, None if environment is None else json.dumps(environment), run),
             )
             _add_vectors(connection, run, 0, vectors)
-            _add_event(connection, run, step, Event("started"))
+            add_event(connection, run, step, Event("started"))
 
-        self._write(begin)
+        self.write(begin)
 
     def record_step(
         self,
@@ -252,6 +297,7 @@ class Recorder:
         checkpoint: bytes | None = None,
         *,
         token_losses: Sequence[float] | None = None,
+        weights: Mapping[str, float] | None = None,
         events: Sequence[Event] = (),
         pause_before: int | None = None,
     ) -> None:
@@ -268,6 +314,7 @@ class Recorder:
             vectors: Vectors of the step, by their kinds.
             checkpoint: State to go on from.
             token_losses: Cross-entropy of each token of the target.
+            weights: The terms' weights, where they are not the spec's.
             events: What happened right after the row.
             pause_before: With the row the run is paused, and `checkpoint` is its state before this step, from
                 which it goes on.
@@ -281,7 +328,7 @@ class Recorder:
                 texts, losses = _texts_of_same_z(connection, row) or (texts, losses)
             _drop_old_trajectory(connection, row)
             connection.execute(
-                f"INSERT OR REPLACE INTO step ({STEP_COLUMNS}, token_losses) VALUES (?{', ?' * 13})",
+                f"INSERT OR REPLACE INTO step ({STEP_COLUMNS}, token_losses, weights) VALUES (?{', ?' * 14})",
                 (
                     row.run,
                     row.step,
@@ -295,6 +342,7 @@ class Recorder:
                     *texts,
                     row.state_hash,
                     losses,
+                    None if weights is None else json.dumps(weights),
                 ),
             )
             _index_texts(connection, row.run, row.step, {"z": texts[0], "prediction": texts[1]})
@@ -308,23 +356,23 @@ class Recorder:
                 step = after if pause_before is None else pause_before
                 _add_checkpoint(connection, row.run, step, checkpoint)
             for event in events:
-                _add_event(connection, row.run, after, event)
+                add_event(connection, row.run, after, event)
 
-        self._write(append)
+        self.write(append)
 
     def add_event(self, run: int, step: int | None, event: Event) -> None:
         """Record an event that changes nothing else."""
-        self._write(lambda connection: _add_event(connection, run, step, event))
+        self.write(lambda connection: add_event(connection, run, step, event))
 
     def end(self, run: int, step: int, status: Status, event: Event, error: str | None = None) -> None:
         """The run has finished or failed; of its checkpoints the last one stays."""
 
         def finish(connection: sqlite3.Connection) -> None:
             _set_status(connection, run, status, error=error)
-            _add_event(connection, run, step, event)
+            add_event(connection, run, step, event)
             _prune_checkpoints(connection, run)
 
-        self._write(finish)
+        self.write(finish)
 
     def park(self, run: int, step: int, checkpoint: bytes, event: Event) -> None:
         """Let go of a run: it is paused, and no process holds it until it is resumed."""
@@ -332,60 +380,58 @@ class Recorder:
         def let_go(connection: sqlite3.Connection) -> None:
             _set_status(connection, run, Status.PAUSED)
             _add_checkpoint(connection, run, step, checkpoint)
-            _add_event(connection, run, step, event)
+            add_event(connection, run, step, event)
 
-        self._write(let_go)
+        self.write(let_go)
 
     def status(self, run: int) -> Status:
         """The stored status of a run."""
-        return Status(self._connection.execute("SELECT status FROM run WHERE id = ?", (run,)).fetchone()[0])
+        return Status(self.read("SELECT status FROM run WHERE id = ?", (run,))[0][0])
 
     def in_force(self, run: int) -> InForce:
         """What a run was asked for, and what of it has been changed since."""
-        return _in_force(self._connection, run)
+        return self._patiently(lambda: _in_force(self._connection, run))
 
     def rows_before(self, run: int, step: int) -> tuple[StepRecord | None, str | None]:
         """The row before a step, and the newest decoded prediction before it; None where there is none."""
-        row = self._connection.execute(
-            f"SELECT {STEP_COLUMNS} FROM step WHERE run = ? AND step = ?", (run, step - 1)
-        ).fetchall()
-        decoded = self._connection.execute(
+        row = self.read(f"SELECT {STEP_COLUMNS} FROM step WHERE run = ? AND step = ?", (run, step - 1))
+        decoded = self.read(
             "SELECT decoded_prediction FROM step WHERE run = ? AND step < ?"
             " AND decoded_prediction IS NOT NULL ORDER BY step DESC LIMIT 1",
             (run, step),
-        ).fetchone()
-        return step_records(row)[0] if row else None, decoded[0] if decoded else None
+        )
+        return step_records(row)[0] if row else None, decoded[0][0] if decoded else None
 
     def resumed_with(self, run: int) -> tuple[Mapping[str, Any], int] | None:
         """Arguments of the command by which a run goes on now, and the step with which it took effect.
 
         None: it goes on without such a command, or has been paused or has ended since.
         """
-        newest = self._connection.execute(
+        newest = self.read(
             "SELECT kind FROM event WHERE run = ? AND kind IN"
             " ('resumed', 'paused', 'stopped', 'finished', 'failed', 'crashed') ORDER BY id DESC LIMIT 1",
             (run,),
-        ).fetchone()
-        if newest is None or newest[0] != "resumed":
+        )
+        if newest != [("resumed",)]:
             return None
-        command = self._connection.execute(
+        command = self.read(
             "SELECT arguments, applied_step FROM command"
             " WHERE run = ? AND kind = 'resume' AND status = 'applied' ORDER BY id DESC LIMIT 1",
             (run,),
-        ).fetchone()
-        return (json.loads(command[0]), command[1]) if command else None
+        )
+        return (json.loads(command[0][0]), command[0][1]) if command else None
 
     def next_step(self, run: int) -> int:
         """The step with which a run that no worker holds would go on."""
-        return _next_step(self._connection, run)
+        return self._patiently(lambda: _next_step(self._connection, run))
 
     # Commands
 
     def pending_commands(self) -> list[CommandRecord]:
         """What viewers have asked for and not been answered, oldest first."""
-        rows = self._connection.execute(
+        rows = self.read(
             f"{SELECT_COMMAND} WHERE device = ? AND status = 'pending' ORDER BY id", (self.device,)
-        ).fetchall()
+        )
         return [command_record(row) for row in rows]
 
     def apply(
@@ -425,25 +471,39 @@ class Recorder:
             if status is not None and status.has_ended:
                 _prune_checkpoints(connection, command.run)
             for event in events:
-                _add_event(connection, command.run, step, event)
+                add_event(connection, command.run, step, event)
 
-        self._write(acknowledge)
+        self.write(acknowledge)
 
     def reject(self, command: CommandRecord, reason: str) -> None:
         """Answer a command with the reason why it cannot be done."""
-        self._write(
+        self.write(
             lambda connection: connection.execute(
                 "UPDATE command SET status = 'rejected', reason = ? WHERE id = ?", (reason, command.id)
             )
         )
 
-    def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+    def read(self, sql: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Rows as they are now, again and again until they can be read."""
+        return self._patiently(lambda: self._connection.execute(sql, arguments).fetchall())
+
+    def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Change something in one transaction, again and again until it can be.
+
+        Raises:
+            DatabaseGoneError: the database has been deleted or replaced meanwhile.
+        """
+        return self._patiently(lambda: self._in_transaction(change))
+
+    def _patiently(self, work: Callable[[], T]) -> T:
         while True:
             try:
-                return self._in_transaction(change)
+                return work()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in _TRANSIENT:  # the low byte is the primary code
+                if primary_code(error) not in _TRANSIENT:
                     raise
+                if not self.is_in_place():
+                    raise DatabaseGoneError from error
                 self._report(f"{self.path}: {error}; trying again every {_RETRY_S:g} s")
                 time.sleep(_RETRY_S)
 
@@ -458,6 +518,20 @@ class Recorder:
                 connection.execute("ROLLBACK")
             raise
         return result
+
+
+def _describe_worker(
+    connection: sqlite3.Connection, device: str, pid: int, state: str, idle_timeout_s: float, log: Path
+) -> None:
+    now = time.time()
+    connection.execute(
+        "INSERT INTO worker (device, pid, start, started, heartbeat, state, idle_timeout_s, log)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET"
+        " started = iif(pid = excluded.pid AND start = excluded.start, started, excluded.started),"
+        " pid = excluded.pid, start = excluded.start, heartbeat = excluded.heartbeat,"
+        " state = excluded.state, idle_timeout_s = excluded.idle_timeout_s, log = excluded.log",
+        (device, pid, process.process_start(pid) or "", now, now, state, idle_timeout_s, str(log)),
+    )
 
 
 def _set_status(
@@ -476,7 +550,8 @@ def _set_status(
         connection.execute("UPDATE run SET worker_pid = NULL, worker_start = NULL WHERE id = ?", (run,))
 
 
-def _add_event(connection: sqlite3.Connection, run: int, step: int | None, event: Event) -> None:
+def add_event(connection: sqlite3.Connection, run: int, step: int | None, event: Event) -> None:
+    """Record an event in an open transaction."""
     connection.execute(
         "INSERT INTO event (run, step, time, kind, detail, who) VALUES (?, ?, ?, ?, ?, ?)",
         (run, step, time.time(), event.kind, event.detail, event.who),
@@ -534,7 +609,7 @@ def _drop_old_trajectory(connection: sqlite3.Connection, row: StepRecord) -> Non
         connection.execute(f"DELETE FROM vector WHERE {beyond}", key)
         connection.execute(f"DELETE FROM decoded_text WHERE {beyond}", key)
         detail += f"; earlier rows up to step {last} are dropped"
-    _add_event(connection, row.run, row.step, Event("remade", detail))
+    add_event(connection, row.run, row.step, Event("remade", detail))
 
 
 def _index_texts(
@@ -578,15 +653,43 @@ def _add_checkpoint(connection: sqlite3.Connection, run: int, step: int, data: b
 
 
 def _prune_checkpoints(connection: sqlite3.Connection, run: int) -> None:
+    # The state that a fork began with is its parent's, and nobody else may have it any more.
     connection.execute(
         "DELETE FROM checkpoint WHERE run = :run"
-        " AND step < (SELECT max(step) FROM checkpoint WHERE run = :run)",
+        " AND step < (SELECT max(step) FROM checkpoint WHERE run = :run)"
+        " AND step IS NOT (SELECT parent_step FROM run WHERE id = :run)",
         {"run": run},
     )
 
 
 def _next_step(connection: sqlite3.Connection, run: int) -> int:
-    """Where a run goes on: after its last checkpoint, or from its start."""
+    """The step with which a run that no worker holds goes on.
+
+    That is the one after its last row: rows beyond the last checkpoint are made again with what they were
+    made with. But for one from which no update was made: a run goes back to its checkpoint from a last row
+    that is not finite.
+    """
+    last = connection.execute(
+        "SELECT step, lr FROM step WHERE run = ? ORDER BY step DESC LIMIT 1", (run,)
+    ).fetchone()
+    checkpoint = _checkpoint_step(connection, run)
+    return checkpoint if last is None or last[1] is None else max(checkpoint, int(last[0]) + 1)
+
+
+def _recorded_settings(connection: sqlite3.Connection, run: int) -> tuple[Settings, ...]:
+    """What the rows were made with that a run makes again when it goes on from its last checkpoint."""
+    rows = connection.execute(
+        "SELECT step, lr, weights FROM step WHERE run = ? AND step >= ? AND step < ? ORDER BY step",
+        (run, _checkpoint_step(connection, run), _next_step(connection, run)),
+    ).fetchall()
+    return tuple(
+        Settings(step, lr, None if weights is None else json.loads(weights))
+        for step, lr, weights in rows
+        if lr is not None
+    )
+
+
+def _checkpoint_step(connection: sqlite3.Connection, run: int) -> int:
     row = connection.execute("SELECT max(step) FROM checkpoint WHERE run = ?", (run,)).fetchone()
     return int(row[0] or 0)
 

@@ -46,6 +46,27 @@ class SessionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """A session as a list of sessions shows it."""
+
+    session: SessionRecord
+    matches: int
+    """How many of its runs ever matched."""
+    active: float
+    """When one of its runs was last queued, started or ended; without runs, when it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTotals:
+    """What has to be summed over all rows of a run."""
+
+    lowest_loss: float | None
+    """None: no row has a finite one."""
+    size_bytes: int
+    """Bytes of its rows, vectors and checkpoints, without what the database adds to them."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One optimisation with the newest values of its trajectory."""
 
@@ -130,8 +151,8 @@ class EventRecord:
     step: int | None
     time: float
     kind: str
-    """created, started, paused, resumed, stopped, lr, weight, extended, break-point, remade, finished,
-    failed, crashed, device, …"""
+    """created, forked, started, paused, resumed, stopped, lr, weight, extended, break-point, remade,
+    finished, failed, crashed, device, …"""
     detail: str
     """One line for people, for example `0.01 → 0.005`; may be empty."""
     who: str
@@ -183,14 +204,20 @@ class TaskRecord:
     requested: float
     who: str
     status: str
-    """pending, running, done, failed, cancelled"""
+    """pending, running, done, failed (by its worker, or because that is gone), cancelled"""
     done: int
     """How much of `total` is done."""
     total: int | None
     """None as long as it is not known."""
     result: Mapping[str, Any] | None
     error: str | None
+    """Why it has failed or was cancelled, in one line; None when somebody cancelled it."""
     ended: float | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing more comes of it."""
+        return self.status not in ("pending", "running")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 import os
 import sqlite3
-from itertools import count
+from contextlib import nullcontext
 from pathlib import Path
 
 from filelock import FileLock
 
 from engine.errors import UserError
 from engine.store.connection import connect_read_only, unwritable
+from engine.store.copies import copy_database
+from engine.store.filesystem import takes_locks
 
 SCHEMA = "0003"
 """The newest revision in `migrations/versions`; revisions sort as text."""
@@ -45,7 +47,7 @@ def prepare(path: Path) -> None:
     if not path.parent.is_dir():  # the lock would make the folder
         raise UserError(f"database: {path}: cannot be written: there is no folder {path.parent}")
     try:
-        with FileLock(f"{path}.lock"):
+        with FileLock(f"{path}.lock") if takes_locks(path.parent) else nullcontext():
             revision = _revision(path)
             if revision == SCHEMA:
                 return
@@ -53,7 +55,7 @@ def prepare(path: Path) -> None:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             copy = None if revision is None else _back_up(path, f"{path.name}.backup-{int(revision)}")
             try:
-                _migrate(path)
+                migrate(path)
             except UserError:
                 if copy is not None and _revision(path) == revision:
                     copy.unlink()  # of a database that is as it was
@@ -99,7 +101,12 @@ def _revision(path: Path) -> str | None:
     return revision
 
 
-def _migrate(path: Path) -> None:
+def migrate(path: Path, revision: str = SCHEMA) -> None:
+    """Bring a database, empty or older, to a revision, in one transaction and without a copy.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     from alembic import command
     from alembic.config import Config
     from sqlalchemy.exc import DatabaseError
@@ -111,23 +118,15 @@ def _migrate(path: Path) -> None:
     try:
         with open_engine(path).begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, SCHEMA)
+            command.upgrade(config, revision)
     except DatabaseError as error:
         raise unwritable(path, error.orig or error) from error
 
 
 def _back_up(path: Path, name: str) -> Path:
     """Copy a database to a file of this name beside it; a copy that is there already stays."""
-    copies = (path.with_name(name if number == 1 else f"{name}.{number}") for number in count(1))
-    copy = next(candidate for candidate in copies if not candidate.exists())
-    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    source, target = connect_read_only(path), sqlite3.connect(copy)
+    source = connect_read_only(path)
     try:
-        source.backup(target)
-    except BaseException:
-        copy.unlink()  # half of a copy would look like one
-        raise
+        return copy_database(source, path, name)
     finally:
         source.close()
-        target.close()
-    return copy

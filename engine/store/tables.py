@@ -39,6 +39,8 @@ class Session(SQLModel, table=True):
     archived: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("0")))
     deleted: float | None = None
     """When it was deleted: nobody sees it any more, but it can still be had back."""
+    imported: str | None = None
+    """Digest of the file that it came from (`engine.sharing`)."""
 
 
 class Run(SQLModel, table=True):
@@ -111,7 +113,9 @@ class Step(SQLModel, table=True):
     match: bool | None = None
     state_hash: str | None = None
     token_losses: str | None = Field(default=None, sa_column=Column(Text))
-    """JSON array: cross-entropy of each token of the target. The last column: most readers leave it out."""
+    """JSON array: cross-entropy of each token of the target. Behind what most readers read: it is long."""
+    weights: str | None = Field(default=None, sa_column=Column(Text))
+    """JSON object: the terms' weights that the loss was made with; NULL: the spec's."""
 
 
 class Vector(SQLModel, table=True):

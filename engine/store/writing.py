@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import func, update
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session as Transaction
 from sqlmodel import col, select
@@ -21,7 +21,7 @@ from engine.store.connection import unwritable
 from engine.store.orm import open_engine
 from engine.store.records import Status
 from engine.store.schema import prepare
-from engine.store.tables import BreakPoint, Command, Event, Run, Session, Vector
+from engine.store.tables import BreakPoint, Checkpoint, Command, Event, Run, Session, Task, Vector
 from engine.store.vectors import VectorArray, pack
 
 
@@ -45,6 +45,20 @@ def transaction(path: Path) -> Iterator[Transaction]:
 
 
 @dataclass(frozen=True)
+class Descent:
+    """The row of another run that a fork comes from."""
+
+    run: int
+    step: int
+    origin: str
+    """For people: that row, and what of it the fork starts with."""
+    state: bytes | None
+    """The parent's state before the update of that step, to go on from; None: the fork has its z alone."""
+    digest: str | None
+    """Of the weights that the state belongs to."""
+
+
+@dataclass(frozen=True)
 class Wish:
     """A run that is to be done."""
 
@@ -54,6 +68,7 @@ class Wish:
     initial: VectorArray | None = None
     """z to start from, instead of spec.init. # (D,)"""
     break_points: Sequence[str] = ()
+    descent: Descent | None = None
 
 
 def add_run(
@@ -95,7 +110,31 @@ def _add_wish(open_transaction: Transaction, wish: Wish, session: str) -> int:
     for condition in wish.break_points:
         open_transaction.add(BreakPoint(run=run.id, condition=condition, created=run.created, who=who()))
     open_transaction.add(Event(run=run.id, time=run.created, kind="created", who=who()))
+    if wish.descent is not None:
+        _add_descent(open_transaction, run, wish.descent)
     return run.id
+
+
+def _add_descent(open_transaction: Transaction, run: Run, descent: Descent) -> None:
+    assert run.id is not None
+    run.parent_run, run.parent_step = descent.run, descent.step
+    first_step = 0
+    if descent.state is not None:
+        first_step = descent.step
+        run.bundle_digest = descent.digest
+        open_transaction.add(
+            Checkpoint(run=run.id, step=descent.step, created=run.created, data=descent.state)
+        )
+    open_transaction.add(
+        Event(
+            run=run.id,
+            step=first_step,
+            time=run.created,
+            kind="forked",
+            detail=f"from {descent.origin}",
+            who=who(),
+        )
+    )
 
 
 def new_run(
@@ -115,6 +154,7 @@ def new_run(
         open_transaction.add(home)
         open_transaction.flush()
     assert home.id is not None
+    home.archived = False  # a run that is wanted now is to be seen
     last = open_transaction.exec(select(func.max(Run.number)).where(col(Run.session_id) == home.id)).one()
     run = Run(
         session_id=home.id,
@@ -159,6 +199,40 @@ def add_command(
         open_transaction.flush()
         assert command.id is not None
         return command.id
+
+
+def add_task(
+    path: Path, *, device: str, kind: str, run: int | None = None, arguments: Mapping[str, Any] | None = None
+) -> int:
+    """Have something worked out by the worker of a device.
+
+    Returns:
+        The id of the task, by which `Reader.task` tells how it stands.
+    """
+    with transaction(path) as open_transaction:
+        task = Task(
+            run=run,
+            device=device,
+            kind=kind,
+            arguments=json.dumps(arguments or {}),
+            requested=time.time(),
+            who=who(),
+        )
+        open_transaction.add(task)
+        open_transaction.flush()
+        assert task.id is not None
+        return task.id
+
+
+def end_task_early(path: Path, task_id: int) -> bool:
+    """Cancel a task that has not ended; its worker lets go of it. False: there is none."""
+    with transaction(path) as open_transaction:
+        cancelled = open_transaction.exec(
+            update(Task)
+            .where(col(Task.id) == task_id, col(Task.status).in_(("pending", "running")))
+            .values(status="cancelled", ended=time.time())
+        )
+        return bool(cancelled.rowcount)
 
 
 def who() -> str:

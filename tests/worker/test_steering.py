@@ -290,15 +290,15 @@ def test_a_decoded_prediction_that_changes_or_matches_pauses_the_run(laboratory:
         {
             **BRIEF,
             "init": {"kind": "text", "text": "The dog is happy."},
-            "target": "He was happy.",
+            "target": "He liked it.",
             "steps": 16,
-            "decode_every": 3,
-            "lr": 0.05,
+            "decode_every": 4,
+            "lr": 0.02,
         }
     )
     undisturbed = rows(laboratory, finished(laboratory, queue(laboratory, spec)))
     texts = {row.step: row.decoded_prediction for row in undisturbed if row.decoded_prediction is not None}
-    assert list(texts) == [0, 3, 6, 9, 12, 15, 16]
+    assert list(texts) == [0, 4, 8, 12, 16]
     met = {step: ["changed"] for before, step in pairwise(texts) if texts[step] != texts[before]}
     (match,) = [step for before, step in pairwise(texts) if texts[before] != texts[step] == spec.target]
     met[match].append("match")

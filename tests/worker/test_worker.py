@@ -132,7 +132,7 @@ def test_a_run_whose_worker_is_only_found_dead_later_can_be_resumed(laboratory: 
     with laboratory.reader() as reader:
         assert reader.run(run).status is Status.CRASHED
     answer = laboratory.ask(run, "resume")
-    assert (answer.status, answer.applied_step) == ("applied", 0)
+    assert (answer.status, answer.applied_step) == ("applied", 21)
     laboratory.wait_for_end(run)
     with laboratory.reader() as reader:
         assert reader.run(run).status is Status.FINISHED

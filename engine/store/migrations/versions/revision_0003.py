@@ -1,4 +1,4 @@
-"""Tags, archiving, deleting; what a run ran on; a search index over decoded texts; tasks for the worker."""
+"""Tags, archiving, deleting; what runs and rows were made with; a search index; tasks for the worker."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,8 +28,10 @@ def upgrade() -> None:
     op.add_column("session", sa.Column("tags", sa.Text(), nullable=False, server_default="[]"))
     op.add_column("session", sa.Column("archived", sa.Boolean(), nullable=False, server_default="0"))
     op.add_column("session", sa.Column("deleted", sa.Float(), nullable=True))
+    op.add_column("session", sa.Column("imported", sa.String(), nullable=True))
     op.add_column("run", sa.Column("environment", sa.Text(), nullable=True))
     op.add_column("run", sa.Column("deleted", sa.Float(), nullable=True))
+    op.add_column("step", sa.Column("weights", sa.Text(), nullable=True))
     op.create_table(
         "decoded_text",
         sa.Column("id", sa.Integer(), nullable=False),

@@ -1,0 +1,52 @@
+"""Decode and predict the points between two stored z's: the worker's side of a task."""
+
+import math
+from collections.abc import Generator
+
+import torch
+
+from engine.decoding import decode, matches
+from engine.optimizer import DECODED_LENGTH_FACTOR, Optimization
+from engine.store.reading import Reader
+from engine.store.records import TaskRecord
+from engine.task_runners import Outcome, Progress, TaskContext
+from engine.vector_path import Point, cosine, path_between, read_plan, result_of
+
+
+def interpolate(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, Outcome]:
+    """Work out one point a piece: its texts, and the loss with the target of the first end's run."""
+    with Reader(context.database) as reader:
+        plan = read_plan(reader, task.arguments)
+    bundle = context.load_bundle(plan.spec.bundle, plan.spec.dtype)
+    yield Progress(0, plan.points)
+    first, last = plan.ends
+    steps_t, vectors = path_between(first, last, plan.points, plan.path)  # (N,), (N, D)
+    objective = Optimization([plan.spec], bundle, initial=vectors[:1])
+    length = DECODED_LENGTH_FACTOR * bundle.targets([plan.spec.target]).lengths[0]
+    points: list[Point] = []
+    for t, z in zip(steps_t.tolist(), vectors, strict=True):
+        with torch.no_grad():
+            evaluation = objective.evaluate(torch.tensor(z, device=bundle.device).unsqueeze(0))
+        embeddings = torch.cat([evaluation.z, evaluation.prediction])  # (2, D)
+        texts = decode(
+            bundle, embeddings, beam=plan.spec.beam, max_tokens=plan.spec.max_decoded_tokens or length
+        )
+        points.append(
+            Point(
+                t=t,
+                norm=evaluation.z.norm().item(),
+                cosine_from=cosine(z, first),
+                cosine_to=cosine(z, last),
+                loss=_finite(evaluation.loss.item()),
+                similarity=_finite(evaluation.similarity.item()),
+                match=matches(texts[1], plan.spec.target),
+                decoded_z=texts[0],
+                decoded_prediction=texts[1],
+            )
+        )
+        yield Progress(len(points), plan.points)
+    return Outcome(result_of(points))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
