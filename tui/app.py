@@ -28,6 +28,7 @@ from tui.actions import LEAVE_FROM_ANYWHERE, Place
 from tui.glyphs import AsciiFilter
 from tui.keymap import Keymap
 from tui.link import LinkWatch
+from tui.replay import ReplayRequest
 from tui.requests import Control, Requests, engine_control
 from tui.ringing import Ringer, notification
 from tui.screens.explorer import ExplorerScreen, ReadyToLeave
@@ -67,6 +68,7 @@ class ExplorerApp(App[object]):
         memory: ViewMemory | None = None,
         load_control: Callable[[], Control] = engine_control,
         clock: Callable[[], float] = time.monotonic,
+        replay: ReplayRequest | None = None,
     ) -> None:
         """Open the explorer.
 
@@ -75,10 +77,17 @@ class ExplorerApp(App[object]):
             settings: What the user has set; the defaults if None.
             memory: Where the user was the last time, and is kept when the app is left; nowhere if None.
             load_control: Gives what writes to it and starts workers, when something is first asked for.
-            clock: Seconds that only go forward; steps a second are measured with it.
+            clock: Seconds that only go forward; steps a second are measured with it, and replays are timed.
+            replay: What is to be replayed at once; None: nothing.
         """
         super().__init__()
         self.settings = settings or Settings()
+        self.frame_interval_s = 1 / self.settings.refresh_hz
+        """How long a frame stands on the screen at least."""
+
+        self.is_link_held = False
+        """Nothing more should be painted now: the line to the terminal is far behind."""
+
         self.keymap = Keymap(self.settings.keys)
         """The keys in force."""
 
@@ -88,8 +97,12 @@ class ExplorerApp(App[object]):
         self._line_filters = [AsciiFilter()] if self.settings.ascii else []
         self._database = database
         self._clock = clock
+        self._replay = replay
         self._requests = Requests(load_control)
         self._explorer: ExplorerScreen | None = None
+        self._was_left = False
+        """The user wanted to leave; else the terminal went away, or the process was asked to end."""
+
         self.farewell = ""
         """What the shell is told after leaving; empty when no run goes on."""
 
@@ -104,12 +117,22 @@ class ExplorerApp(App[object]):
             signal.signal(number, signal.SIG_IGN)  # Python drops its own handlers before it ends
         if self.farewell:
             print(self.farewell)
+        if self._was_left:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for line in self.explorer.deletions.finish():
+                print(line, flush=True)
         return result
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen is there from the first paint on."""
         view = self._memory.load() if self._memory else ViewState()
         self._explorer = ExplorerScreen(self._database, self._requests, self._clock, view)
+        return self._explorer
+
+    @property
+    def explorer(self) -> ExplorerScreen:
+        """The main screen."""
+        assert self._explorer is not None, "it is there from the first paint on"
         return self._explorer
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -123,6 +146,8 @@ class ExplorerApp(App[object]):
             self._leave_on_signals()
         self.set_keymap(self.keymap.bindings)
         self.set_interval(_LOOK_AT_LINK_S, self._look_at_link)
+        if self._replay is not None and self._explorer is not None:
+            self._explorer.call_after_refresh(self._explorer.replay, self._replay)
         if self._memory is not None:
             self.set_interval(_KEEP_VIEW_S, self._keep_view)
 
@@ -178,6 +203,7 @@ class ExplorerApp(App[object]):
             self.farewell = _farewell_to_workers(leaving_workers, going_on, self._database)
         elif going_on:
             self.farewell = _farewell(going_on, self._database)
+        self._was_left = True
         self._leave_at_once()
 
     def notify(self, *arguments: Any, **options: Any) -> None:
@@ -234,6 +260,7 @@ class ExplorerApp(App[object]):
         self._link.look(0 if writer is None else writer._queue.qsize(), time.monotonic())
         most_hz = _SLOW_HZ if self._link.is_slow else self.settings.refresh_hz
         interval_s = 1 / min(self.settings.refresh_hz, most_hz)
+        self.frame_interval_s, self.is_link_held = interval_s, self._link.is_held
         self._explorer.pace(interval_s, is_held=self._link.is_held, is_slow=self._link.is_slow)
 
 

@@ -6,6 +6,7 @@ Only what every call needs is imported here: the app does not wait for the parse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from engine.errors import UserError
 from tui import (
@@ -13,6 +14,9 @@ from tui import (
     textual_settings,  # noqa: F401  # before anything imports Textual
 )
 from tui.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from tui.replay import ReplayRequest
 
 PROGRAM = "sonar-explore"
 
@@ -58,17 +62,27 @@ def open_or_run_published(flags: Mapping[str, object]) -> int:
     """
     effective = settings.load(flags)
     settings.hand_on(effective)
-    database = effective.settings.database_path
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        from tui.app import ExplorerApp
-        from tui.view_state import ViewMemory
-
-        app = ExplorerApp(database, settings=effective.settings, memory=ViewMemory(database))
-        app.run(mouse=effective.settings.mouse)
-        return app.return_code or ExitCode.DONE
+    if is_on_a_terminal():
+        return open_app(effective.settings)
     from tui.published import run_published_experiment
 
-    return run_published_experiment(database)
+    return run_published_experiment(effective.settings.database_path)
+
+
+def is_on_a_terminal() -> bool:
+    """Whether there is a screen to open the app on."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def open_app(chosen: settings.Settings, replay: "ReplayRequest | None" = None) -> int:
+    """Open the app, with a run being replayed where that is asked for, until the user leaves it."""
+    from tui.app import ExplorerApp
+    from tui.view_state import ViewMemory
+
+    database = chosen.database_path
+    app = ExplorerApp(database, settings=chosen, memory=ViewMemory(database), replay=replay)
+    app.run(mouse=chosen.mouse)
+    return app.return_code or ExitCode.DONE
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -118,6 +118,28 @@ class Curves:
             for name, buckets in self._charts[chart].items()
         }
 
+    def bucket_start(self, step: int) -> int:
+        """The first step of the bucket that a step is in."""
+        return step - step % self.steps_per_bucket
+
+    def up_to(self, rows: Sequence[StepRecord]) -> "Curves":
+        """These curves as they would be if they ended with the last of some rows.
+
+        Args:
+            rows: All rows of the bucket that is the last then, up to where the curves end; at least one.
+        """
+        curves = Curves()
+        curves.steps_per_bucket = self.steps_per_bucket
+        buckets, last = rows[0].step // self.steps_per_bucket, rows[-1].step
+        for chart, series in self._charts.items():
+            parts = {name: all_buckets[:buckets] for name, all_buckets in series.items()}
+            curves._charts[chart] = {
+                name: part for name, part in parts.items() if any(bucket != _EMPTY for bucket in part)
+            }
+        curves.marks = {mark for mark in self.marks if mark <= last}
+        curves.extend(rows)
+        return curves
+
     def _add(self, buckets: list[Range | None], first: int, values: Sequence[float | None]) -> None:
         size = self.steps_per_bucket
         start = 0

@@ -1,6 +1,8 @@
 """`doctor`: is everything there that the program needs?"""
 
 import json
+import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from engine.bundles import BUNDLES
 from engine.errors import UserError
-from engine.store.connection import connect_read_only
+from engine.store.connection import REPAIR_HINT, connect_read_only
 from engine.store.reading import Reader
 from engine.store.schema import schema_revision
 
@@ -41,6 +43,34 @@ def examine(database: Path) -> Iterator[Finding]:
     yield from _models()
     yield _disk(database)
     yield from examine_database(database)
+
+
+def repaired(database: Path) -> tuple[bool, list[str]]:
+    """Copy what can be read of a damaged database: whether that is everything, and what to tell the user.
+
+    Raises:
+        UserError: nothing can be copied, or a worker is at work on the database.
+    """
+    from engine.store.repair import repair
+
+    result = repair(database)
+    lines = [f"copied to {result.path}:"]
+    for table in result.tables:
+        lines.append(f"  {table.table:<14} {table.rows:>9,} rows")
+        lines += [f"    not readable: {gap}" for gap in table.gaps]
+    if result.lost_runs:
+        runs = ", ".join(map(str, result.lost_runs))
+        lines.append(f"  lost: what these runs were ({runs}); their rows are in the session 'repaired'")
+    lines.append("everything could be read" if result.is_complete else "the rest could not be read")
+    database = Path(os.path.realpath(database))
+    old, new = shlex.quote(str(database)), shlex.quote(str(result.path))
+    damaged = shlex.quote(f"{database}.damaged")
+    side_files = f"{shlex.quote(f'{database}-wal')} {shlex.quote(f'{database}-shm')}"
+    lines += [
+        f"look at it:       sonar-explore --db {new}",
+        f"put it in place:  mv {old} {damaged} && rm -f {side_files} && mv {new} {old}",
+    ]
+    return result.is_complete, lines
 
 
 def _python() -> Finding:
@@ -102,13 +132,14 @@ def examine_database(database: Path) -> Iterator[Finding]:
     try:
         with Reader(database) as reader:
             workers = [worker for worker in reader.workers() if worker.alive]
-            runs = len(reader.runs())
+            runs = len(reader.runs(with_archived=True))
         integrity, revision = _inspect(database)
     except UserError as error:
         yield Finding(False, "database", str(error).removeprefix("database: "))
         return
     notice = f"; {reader.notice.removeprefix('database: ')}" if reader.notice else ""
-    detail = f"{database}: integrity {integrity}, schema {revision}, {runs} runs{notice}"
+    advice = "" if integrity == "ok" else f"; {REPAIR_HINT}"
+    detail = f"{database}: integrity {integrity}, schema {revision}, {runs} runs{notice}{advice}"
     yield Finding(integrity == "ok", "database", detail)
     for worker in workers:
         yield Finding(True, f"worker {worker.device}", f"process {worker.pid}, {worker.state}")

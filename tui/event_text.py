@@ -15,7 +15,7 @@ _TONES = {
     "crashed": "bad",
 }
 
-_ONE_PHRASE = frozenset({"lr", "weight", "extended", "resumed", "break-point", "fork"})
+_ONE_PHRASE = frozenset({"lr", "weight", "extended", "resumed", "break-point", "forked"})
 """Kinds whose detail goes on from their name: `lr 0.01 → 0.005`, `break-point loss<0.2: 0.1987`."""
 
 _NOTED = ("set: ", "removed: ")

@@ -62,7 +62,11 @@ GROUPS: tuple[tuple[str, tuple[FormField, ...]], ...] = (
         "what it looks for",
         (
             FormField(
-                "init_kind", "start from", "text", "where z starts", choices=("text", "random", "vector")
+                "init_kind",
+                "start from",
+                "text",
+                "where z starts",
+                choices=("text", "random", "vector", "file"),
             ),
             FormField(
                 "init_text", "text", _DEFAULT_INIT.text, shown_with=("init_kind", "text"), is_sentence=True
@@ -82,6 +86,14 @@ GROUPS: tuple[tuple[str, tuple[FormField, ...]], ...] = (
                 shown_with=("init_kind", "vector"),
             ),
             FormField("init_step", "at step", "0", "whose z is stored", shown_with=("init_kind", "vector")),
+            FormField(
+                "init_file",
+                "vector of file",
+                "",
+                ".npy or .safetensors; FILE:TENSOR for one of several",
+                shown_with=("init_kind", "file"),
+                width=LONG,
+            ),
             FormField("target", "target", _DEFAULT.target, is_sentence=True),
         ),
     ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.errors import UserError
+from engine.forking import ForkPoint
 from engine.spec import RunSpec
 from engine.store.reading import Reader
 from engine.store.records import RunRecord
@@ -39,14 +40,20 @@ class FormMaterial:
     notice: str = ""
     """What could not be read, in one line."""
 
+    fork: ForkPoint | None = None
+    """The row that the first source forks."""
 
-def read_material(database: Path, selected: int | None, bundle: str) -> FormMaterial:
+
+def read_material(
+    database: Path, selected: int | None, bundle: str, fork: ForkPoint | None = None
+) -> FormMaterial:
     """Read what the form can be filled from; what cannot be read is left out and named.
 
     Args:
         database: Where runs are; it need not exist.
         selected: Id of the run that the user looks at.
         bundle: On whose models the published experiments are made again.
+        fork: The row that is to be forked, if one is.
     """
     notices = []
     runs: list[RunRecord] = []
@@ -64,7 +71,15 @@ def read_material(database: Path, selected: int | None, bundle: str) -> FormMate
     except UserError as error:
         notices.append(str(error))
     presets = (*_published_sources(bundle), *map(own_source, own, own.values()))
-    return FormMaterial((*_run_sources(runs, selected), *presets), sessions, "; ".join(notices))
+    sources = (*_fork_sources(fork), *_run_sources(runs, selected), *presets)
+    return FormMaterial(sources, sessions, "; ".join(notices), fork)
+
+
+def _fork_sources(point: ForkPoint | None) -> tuple[Source, ...]:
+    if point is None:
+        return ()
+    label = safe_text(f"fork of {point.run.session}/{point.run.number}, step {point.step}")
+    return (Source(label, values_of(point.spec, point.run.break_points)),)
 
 
 def _published_sources(bundle: str) -> tuple[Source, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine.bundles import find_bundle
 from engine.errors import UserError
 from engine.objective import TERMS
-from engine.spec import RandomInit, RunSpec, TextInit, VectorInit, parse_spec, with_changes
+from engine.spec import FileInit, RandomInit, RunSpec, TextInit, VectorInit, parse_spec, with_changes
 from tui.form_fields import DEFAULTS, EXISTING, FIELDS, MAX_COPIES, NEW, SPEC_KEYS, Values, is_shown
 
 _PLAIN = ("target", "lr", "steps", "decode_every", "beam", "bundle", "device", "dtype", "seed", "vectors")
@@ -91,6 +91,8 @@ def values_of(spec: RunSpec, break_points: Sequence[str] = ()) -> dict[str, str]
             values["init_seed"] = str(seed)
         case VectorInit(run=run, step=step):
             values |= {"init_run": str(run), "init_step": str(step)}
+        case FileInit(file=file):
+            values["init_file"] = file
     return values
 
 

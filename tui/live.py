@@ -5,8 +5,6 @@ what changed in bounded chunks, and posts a message only when something that the
 idle or paused screen is never painted.
 """
 
-import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +16,7 @@ from textual.message import Message
 
 from engine.errors import UserError
 from engine.store.records import CommandRecord, EventRecord, RunRecord, Status
+from tui.database_file import DatabaseFile
 from tui.news import (
     DatabaseMissing,
     DatabaseUnreadable,
@@ -28,6 +27,7 @@ from tui.news import (
     WorkerWanted,
 )
 from tui.pending import DECIDES_WHETHER_A_RUN_GOES_ON
+from tui.silence import Silence
 from tui.trajectory import AFTER_THEIR_STEP
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class DatabaseWatcher:
         self._is_held = False
 
         self._reader: Reader | None = None
-        self._file: tuple[int, int] | None = None
+        self._file = DatabaseFile(database)
+        self._silence = Silence()
         self._version: int | None = None
         self._reported: object = None
         self._missing_until_s = float("-inf")
@@ -85,6 +86,11 @@ class DatabaseWatcher:
         self._curves: dict[int, tuple[int | None, float, tuple[float | None, ...]]] = {}
         self._curves_are_behind = False
         self._views: dict[int, RunView] = {}
+        self._records: dict[int, tuple[RunRecord, RunRecord]] = {}
+        self._with_archived = False
+        self._read_archived = False
+        self._may_die = True
+        """There is a worker whose end would change what is shown, or a run that waits for one."""
 
         self._followed: int | None = None
         self._is_first = True
@@ -112,6 +118,11 @@ class DatabaseWatcher:
         if run != self._selected:
             self._selected = run
             self._wake.set()
+
+    def show_archived(self, with_archived: bool) -> None:
+        """Show the runs of archived sessions too, or no longer."""
+        self._with_archived = with_archived
+        self._wake.set()
 
     def pace(self, interval_s: float, *, is_held: bool) -> None:
         """Look every so many seconds from now on; while held, not at all."""
@@ -151,59 +162,58 @@ class DatabaseWatcher:
 
     def _poll(self) -> None:
         now = self._clock()
-        if not self._is_same_file():
+        if not self._file.is_in_place():
             self._close()
         if self._reader is None and not self._open(now):
             return
         assert self._reader is not None
         version = self._reader.data_version()
-        is_new = version != self._version
-        if is_new or self._curves_are_behind or now >= self._look_again_s:
+        is_new = version != self._version or self._with_archived is not self._read_archived
+        if is_new or self._curves_are_behind or (self._may_die and now >= self._look_again_s):
             self._look_again_s = now + _LIVENESS_INTERVAL_S
             self._read_runs(self._reader, now)
         if is_new or self._selected != self._followed:
             self._read_trajectory(self._reader)
         self._version = version
 
-    def _is_same_file(self) -> bool:
-        with contextlib.suppress(OSError):
-            status = os.stat(self._database)  # noqa: PTH116  # also right for a link that was turned
-            return (status.st_dev, status.st_ino) == self._file
-        return False
-
     def _open(self, now: float) -> bool:
-        try:
-            status = os.stat(self._database)  # noqa: PTH116
-        except FileNotFoundError:
+        if not self._file.find():
             self._missing_until_s = now
             self._report("missing", DatabaseMissing())
             return False
         from engine.store.reading import Reader  # its imports must not hold up the first paint
 
         self._reader = Reader(self._database)
-        self._file = (status.st_dev, status.st_ino)
         self._version = None
         self._curves.clear()
         self._followed = None
         return True
 
     def _read_runs(self, reader: "Reader", now: float) -> None:
-        records = [
-            # The heartbeat changes all the time and is not shown: without it, equal means nothing to paint.
-            replace(record, heartbeat=None)
-            for record in reversed(reader.runs())
-        ]
-        workers = tuple(map(WorkerView.of, reader.workers()))
+        self._read_archived = self._with_archived
+        records = [self._shown(record) for record in reversed(reader.runs(with_archived=self._read_archived))]
+        stored_workers = reader.workers()
+        workers = tuple(map(WorkerView.of, stored_workers))
         self._read_curves(reader, records, now)
         runs = tuple(self._view(RunView(record, self._curves[record.id][2])) for record in records)
         self._views = {view.record.id: view for view in runs}
-        self._report((runs, workers), RunsRead(runs, workers, reader.notice))
+        notices = (self._silence.notice(stored_workers, now), self._file.notice, reader.notice)
+        notice = "; ".join(filter(None, notices)) or None
+        self._report((runs, workers, notice), RunsRead(runs, workers, notice))
         served = {worker.device for worker in workers if worker.alive}
+        self._may_die = bool(served) or any(not record.status.has_ended for record in records)
         waiting = {record.device for record in records if record.status is Status.QUEUED} - served
         if waiting and now >= self._ask_for_worker_s:
             self._ask_for_worker_s = now + _WORKER_INTERVAL_S
             for device in sorted(waiting):
                 self._post(WorkerWanted(device))
+
+    def _shown(self, record: RunRecord) -> RunRecord:
+        """The record without its heartbeat, which changes all the time: equal means nothing to paint."""
+        known = self._records.get(record.id)
+        if known is None or known[0] is not record:  # the reader gives the same object where nothing changed
+            known = self._records[record.id] = (record, replace(record, heartbeat=None))
+        return known[1]
 
     def _view(self, view: RunView) -> RunView:
         """The same object as before where nothing has changed, so that the screen need not compare it."""

@@ -55,6 +55,14 @@ def gpu_text(used: int | None, total: int | None, utilisation: int | None) -> st
     return f"GPU {used / _GIB:.1f}/{total / _GIB:.0f} GiB{use}"
 
 
+def size_text(size_bytes: int) -> str:
+    """A size: `512 B`, `4.0 KiB`, `1.3 GiB`."""
+    size, units = float(size_bytes), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return f"{size:.0f} B" if units[0] == "B" else f"{size:.{1 if size < 99.95 else 0}f} {units[0]}"
+
+
 def rate_text(steps_per_second: float) -> str:
     """Steps a second: `25/s`, `3.2/s`, `0.41/s`."""
     decimals = 0 if steps_per_second >= 20 else 1 if steps_per_second >= 1 else 2

@@ -45,10 +45,36 @@ class Control(Protocol):
     ) -> list[int]:
         """Save several runs, all or none, and have them started; their ids."""
 
+    def queue_forks(
+        self,
+        database: Path,
+        run_id: int,
+        step: int,
+        specs: Sequence["RunSpec"],
+        *,
+        session: str | None = None,
+        names: Sequence[str | None],
+        break_points: Sequence[str] = (),
+    ) -> list[int]:
+        """Save forks of a run's row, all or none, and have them started; their ids."""
+
     def request(
         self, database: Path, run_id: int, kind: str, arguments: Mapping[str, Any] | None = None
     ) -> int:
         """Save a command for a run; its id."""
+
+    def request_task(
+        self,
+        database: Path,
+        kind: str,
+        *,
+        run: int | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Save a task for a worker; its id."""
+
+    def cancel_task(self, database: Path, task_id: int) -> None:
+        """Have a task given up."""
 
     def ensure_worker(self, database: Path, device: str) -> None:
         """Start the worker of a device unless it is there."""

@@ -50,6 +50,16 @@ class Trajectory:
         )
         return inserted
 
+    def keep_first(self, count: int, of: "Trajectory") -> None:
+        """Hold the first `count` rows of another trajectory, some of whose first rows it holds already."""
+        if count < len(self.rows):
+            del self.rows[count:], self._places[count:]
+        else:
+            self._places += of._places[len(self.rows) : count]
+            self.rows += of.rows[len(self.rows) : count]
+        last = next(self.steps_from(count, forward=False), None)
+        self.last_step = last[1] if last else None
+
     def index_of(self, step: int) -> int | None:
         """Where the row of a step is; None when it is not there."""
         index = bisect_left(self._places, (step, 1, 0))

@@ -83,8 +83,8 @@ def test_a_text_that_is_too_long_in_tokens_says_the_limit(call: Call, tmp_path: 
         (["worker"], "Missing command"),
         (["export", "1"], "Missing option '--to'"),
         (
-            ["export", "1", "--to", "run.parquet"],
-            "the name should end in one of .md, .csv, .jsonl, .safetensors",
+            ["export", "1", "--to", "run.xlsx"],
+            "the name should end in one of .md, .csv, .jsonl, .parquet, .html, .safetensors",
         ),
         (["export", "1", "--to", "-", "--format", "safetensors"], "safetensors is binary"),
         (["export", "2", "--to", "z.safetensors"], "run 2 has no vectors to export"),

@@ -399,7 +399,7 @@ def test_doctor_finds_everything_that_is_needed(database: Path) -> None:
     for subject in ("python", "torch", "fairseq2", "sonar-space", "gpu", "bundle mini", "disk", "database"):
         assert subject in subjects
     assert any("weights are here" in line for line in lines if "bundle mini" in line)
-    assert any("integrity ok, schema 0002" in line for line in lines)
+    assert any("integrity ok, schema 0003" in line for line in lines)
 
 
 def test_workers_are_shown_and_leave_when_asked(call: Call, database: Path) -> None:

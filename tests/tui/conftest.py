@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from engine.control import cancel_task, queue_forks, request_task
 from engine.errors import UserError
 from engine.spec import RunSpec
 from engine.store.schema import prepare
@@ -25,6 +27,9 @@ class RecordingControl:
     queued: list[tuple[RunSpec, str | None, str | None]] = field(default_factory=list)
     break_points: list[tuple[str, ...]] = field(default_factory=list)
     """Those of each queued run."""
+
+    forked: list[tuple[int, int, RunSpec, str | None, str | None]] = field(default_factory=list)
+    """Parent, step, spec, session and name of each queued fork."""
 
     requested: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
     workers: list[str] = field(default_factory=list)
@@ -58,12 +63,46 @@ class RecordingControl:
             for spec, name in zip(specs, names, strict=True)
         ]
 
+    def queue_forks(
+        self,
+        database: Path,
+        run_id: int,
+        step: int,
+        specs: Sequence[RunSpec],
+        *,
+        session: str | None = None,
+        names: Sequence[str | None],
+        break_points: Sequence[str] = (),
+    ) -> list[int]:
+        self._refuse()
+        self.forked += [(run_id, step, spec, session, name) for spec, name in zip(specs, names, strict=True)]
+        with patch("engine.control.ensure_worker"):
+            return queue_forks(
+                database, run_id, step, specs, session=session, names=names, break_points=break_points
+            )
+
     def request(
         self, database: Path, run_id: int, kind: str, arguments: Mapping[str, Any] | None = None
     ) -> int:
         self._refuse()
         self.requested.append((run_id, kind, arguments or {}))
         return add_command(database, device="cpu", kind=kind, run=run_id, arguments=arguments)
+
+    def request_task(
+        self,
+        database: Path,
+        kind: str,
+        *,
+        run: int | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> int:
+        self._refuse()
+        with patch("engine.control.ensure_worker"):
+            return request_task(database, kind, run=run, arguments=arguments)
+
+    def cancel_task(self, database: Path, task_id: int) -> None:
+        self._refuse()
+        cancel_task(database, task_id)
 
     def ensure_worker(self, database: Path, device: str) -> None:
         self.workers.append(device)

@@ -98,6 +98,24 @@ class Recording:
         events = [Event("lr", f"{old:g} → {new:g}", command.who)]
         self._recorder.apply(command, step, events=events, lr=new)
 
+    def set_weights(self, run: int, step: int, detail: str, weights: Mapping[str, float], name: str) -> None:
+        """Change the weights of a run's terms, as a command asked; `name` is the objective then."""
+        command = self.ask(run, "set", {"weights": dict(weights)})
+        events = [Event("weight", detail, command.who)]
+        self._recorder.apply(command, step, events=events, weights=weights, loss_name=name)
+
+    def extend(self, run: int, step: int, old: int, new: int) -> None:
+        """Add steps to a run, as a command asked."""
+        command = self.ask(run, "extend", {"steps": new - old})
+        event = Event("extended", f"{old} → {new}", command.who)
+        self._recorder.apply(command, step, events=[event], steps=new)
+
+    def remove_break_point(self, run: int, step: int, condition: str, left: Sequence[str]) -> None:
+        """Take a break-point from a run, as a command asked."""
+        command = self.ask(run, "unbreak", {"when": condition})
+        event = Event("break-point", f"removed: {condition}", command.who)
+        self._recorder.apply(command, step, events=[event], break_points=left)
+
     def set_break_points(self, run: int, step: int, *conditions: str) -> None:
         """Give a run break-points, as commands asked."""
         for count, condition in enumerate(conditions, 1):

@@ -69,6 +69,15 @@ async def expect_shown(user: User, *parts: str) -> None:
     await expect(user, lambda: all(part in text(user) for part in parts))
 
 
+async def expect_said(user: User, *parts: str) -> None:
+    """Wait until all these texts stand on the screen, wherever its lines break, frames left out."""
+
+    def close(said: str) -> str:
+        return "".join(sign for sign in said if not (sign.isspace() or "\u2500" <= sign <= "\u259f"))
+
+    await expect(user, lambda: all(close(part) in close(text(user)) for part in parts))
+
+
 def runs_of(user: User) -> RunList:
     return user.app.query_one("#runs", RunList)
 

@@ -1,6 +1,7 @@
 """What each action of the registry does, as a user sees it."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,16 @@ from engine.spec import RunSpec
 from engine.store.records import Status
 from tests.tui import (  # noqa: F401  # they register their behaviours
     actions_application,
+    actions_compare,
+    actions_export,
     actions_form,
+    actions_replay,
     actions_rows,
     actions_runs,
+    actions_sessions,
     actions_steering,
+    actions_vectors,
+    actions_verify,
 )
 from tests.tui.behaviours import BEHAVIOURS, Behaviour, behaviour
 from tests.tui.conftest import RecordingControl
@@ -162,7 +169,18 @@ async def _the_help_is_made_from_the_registry(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("question_mark")
-    await expect_shown(user, Place.EXPLORER, *(action.help for action in at(Place.EXPLORER)))
+    await expect_shown(user, Place.EXPLORER)
+    seen = shown = text(user)
+    while not all(action.help in seen for action in at(Place.EXPLORER)):
+        await user.press("pagedown")
+        await expect(user, partial(is_other, user, shown))
+        shown = text(user)
+        seen += shown
+
+
+def is_other(user: User, shown: str) -> bool:
+    """Whether something else than this stands on the screen."""
+    return text(user) != shown
 
 
 @behaviour(Place.HELP, "close")
@@ -275,7 +293,11 @@ def test_the_footer_keeps_help_and_leaving_at_every_width(width: int) -> None:
 async def test_the_footer_names_the_keys(database: Path, control: RecordingControl) -> None:
     for size, keys in (
         (SMALL, "n new  p published  space pause  +/- lr  s stop  r resume  ? help  q leave"),
-        (MEDIUM, "n new  p published  space pause  +/- lr  s stop  r resume  l list  ? help  q leave"),
+        (
+            MEDIUM,
+            "n new  p published  space pause  +/- lr  s stop  r resume  R replay  F fork  B sessions"
+            "  l list  ? help  q leave",
+        ),
     ):
         async with opened(database, control, size=size) as user:
             await expect_shown(user, "No runs yet")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.command_line import command_line
 from engine.spec import RandomInit, RunSpec, TextInit, VectorInit
 from tests.tui.conftest import RecordingControl
 from tui import cli
-from tui.command_line import command_line
 
 SPECS = {
     "published": RunSpec(),

@@ -12,6 +12,7 @@ from tests.tui.screen import (
     MEDIUM,
     SMALL,
     expect,
+    expect_said,
     expect_shown,
     lines,
     opened,
@@ -47,7 +48,7 @@ async def test_a_file_that_is_no_database_gets_one_line_and_the_app_lives(tmp_pa
     database = tmp_path / "notes.txt"
     database.write_text("not a database, but long enough to have a header")
     async with opened(database) as user:
-        await expect_shown(user, "is not an SQLite database")
+        await expect_said(user, "is not an SQLite database")
         await user.press("question_mark")
         await expect_shown(user, "Show this help")
 

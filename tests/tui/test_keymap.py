@@ -52,21 +52,22 @@ async def test_the_footer_names_both_keys_of_a_pair(database: Path) -> None:
 async def test_what_is_said_about_a_run_names_the_keys_of_ones_own(
     database: Path, recording: Recording
 ) -> None:
-    keys = {"resume": "R", "run_published": "P", "extend": "E", "question.confirm": "j", "dialog.close": "f9"}
+    keys = {"resume": "f8", "run_published": "P", "extend": "f6"}
+    keys |= {"question.confirm": "j", "dialog.close": "f9"}
     async with opened(database, settings=Settings(keys=keys)) as user:
         await expect_shown(user, "Press P to start the published experiment")
         run = recording.begin()
         recording.steps(run, published_like_rows(run, 20))
         await expect_shown(user, "● running")
         await user.press("s")
-        await expect_shown(user, "R goes on with it later", "j yes")
+        await expect_shown(user, "? f8 goes on with it", "j yes")
         await user.press("n", "L")
         await expect_shown(user, "f9 closes")
         await user.press("f9")
         recording.end(run, 19, Status.FAILED, "no room")
-        await expect_shown(user, "no room; R tries again from the last checkpoint")
+        await expect_shown(user, "no room; f8 tries again from the last checkpoint")
         await user.press("L")
-        await expect_shown(user, "has ended (failed); R goes on with it")
+        await expect_shown(user, "has ended (failed); f8 goes on with it")
 
 
 async def test_the_help_scrolls_to_its_end_at_80_by_24(database: Path) -> None:

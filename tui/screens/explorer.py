@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
+from engine.comparison.choice import FEWEST_RUNS
 from engine.store.records import RunRecord, Status
 from tui.actions import Place, bindings, unavailable
 from tui.curves import Charted, Curves
@@ -28,8 +29,9 @@ from tui.news import (
 )
 from tui.numbers import gpu_text
 from tui.pending import describe
+from tui.replay import RecordedRun, ReplayRequest, frozen, read_recorded
 from tui.requests import Control, Refused, Requests
-from tui.screens.steering import SteeringScreen
+from tui.screens.browsing import BrowsingScreen
 from tui.screens.view import restore_view, take_view
 from tui.step_rate import StepRate
 from tui.text import safe_text
@@ -78,7 +80,7 @@ class ReadyToLeave(Message):
     """Everything that was asked for before leaving has been carried out."""
 
 
-class ExplorerScreen(SteeringScreen):
+class ExplorerScreen(BrowsingScreen):
     """Shows what the database watcher reads, and asks for what the keys say."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.EXPLORER)
@@ -88,11 +90,14 @@ class ExplorerScreen(SteeringScreen):
     ) -> None:
         super().__init__(database, requests)
         self._last_view = view
+        self._clock = clock
         self._watcher = DatabaseWatcher(database, self.post_message, clock=clock)
         self._workers: tuple[WorkerView, ...] = ()
         self._trajectory = Trajectory()
         self._curves = Curves()
         self._shown_run: int | None = None
+        self._is_read_whole = False
+        """The trajectory has all rows of that run that there were."""
         self._rate = StepRate()
         self._is_form_coming = False
         self._queued: set[int] = set()
@@ -118,6 +123,14 @@ class ExplorerScreen(SteeringScreen):
     def on_unmount(self) -> None:
         """Stop watching it."""
         self._watcher.stop()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it can be seen.
+
+        Textual counts the screen below one that covers everything too, and paints the cover for its news.
+        """
+        return super().is_current and (self.app.screen is self or self.app.screen.styles.background.a < 1)
 
     @property
     def selected_run(self) -> RunRecord | None:
@@ -176,6 +189,7 @@ class ExplorerScreen(SteeringScreen):
         if message.run != self._shown_run:
             return
         self._pending.read(message.run, message.commands)
+        self._is_read_whole = message.is_complete
         if message.is_first:
             is_again = bool(self._trajectory.rows)
             self._trajectory = Trajectory()
@@ -205,6 +219,7 @@ class ExplorerScreen(SteeringScreen):
         run = view.record.id if view else None
         if run != self._shown_run:
             self._shown_run = run
+            self._is_read_whole = False
             self._trajectory = Trajectory()
             self._curves = Curves()
             self._rate.restart()
@@ -250,6 +265,37 @@ class ExplorerScreen(SteeringScreen):
             return RunQueued(control.queue_run(self._database, parse_spec(bundle=bundle)))
 
         self._requests.submit(self, queue, Refused)
+
+    async def action_fork(self) -> None:
+        """Fork the selected run from the row that the cursor is on."""
+        if run := self._selected_or_say():
+            newest, place = self._trajectory.last_step, self._table.place
+            if newest is None:
+                self._say(f"run {run.id}: has no rows yet: there is nothing to fork")
+            else:
+                await self.fork(run, newest.step if place is None else place)
+
+    async def fork(self, run: RunRecord, step: int) -> None:
+        """Open the form for a fork from a row, whatever screen stands over this one."""
+        from tui.screens.forking import open_fork_form
+
+        await open_fork_form(self.app, self._database, self._requests, run, step, self._select_queued)
+
+    async def interpolate(self, run: RunRecord, step: int, first: int) -> None:
+        """Ask for the other end of a way from a row; `first`: the first row of the run."""
+        await asyncio.to_thread(import_module, "tui.screens.interpolation")
+        from tui.screens.interpolation import open_interpolation
+
+        open_interpolation(self.app, self._database, self._requests, run, step, first)
+
+    async def go_to_row(self, run: int, step: int) -> None:
+        """Close what stands over this screen, and go to a row of a run."""
+        from tui.screens.forking import back_to_main
+
+        await back_to_main(self.app)
+        self._list.select_run(run)
+        self._table.restore_place(run, step)
+        self._table.focus()
 
     @on(RunQueued)
     def _select_new(self, message: RunQueued) -> None:
@@ -306,10 +352,55 @@ class ExplorerScreen(SteeringScreen):
 
             self.app.push_screen(ChartScreen(self._charted, self._strip.chart, is_log=self._strip.is_log))
 
+    async def action_compare(self) -> None:
+        """Show the marked runs side by side; one that is marked, beside the selected one."""
+        runs = self._list.marks.runs
+        if len(runs) < FEWEST_RUNS and self.selected_run and self.selected_run.id not in runs:
+            runs = (*runs, self.selected_run.id)
+        if len(runs) < FEWEST_RUNS:
+            key = self.app.keymap.keys(Place.RUNS)["mark"]
+            self.notify(f"Mark the runs to compare with {key} in the list: two to eight", markup=False)
+            return
+        await asyncio.to_thread(import_module, "tui.screens.compare")
+        from tui.screens.compare import CompareScreen
+
+        self.app.push_screen(CompareScreen(self._database, runs))
+
     def _charted(self) -> Charted:
         run = self.selected_run
         title = f"{run.session}/{run.number}" if run else ""
         return Charted(title, self._trajectory.rows, self._curves.marks)
+
+    def action_replay(self) -> None:
+        """Play the selected run again, from its start or from the row that the cursor is on."""
+        run = self._selected_or_say()
+        if run is not None and run.last_step is None:
+            self._say(f"run {run.id}: has no rows yet: there is nothing to replay")
+        elif run is not None:
+            row = self._table.place if self._table.has_focus else None
+            self.replay(ReplayRequest(run.id, row or 0))
+
+    def replay(self, request: ReplayRequest) -> None:
+        """Play a run again over this screen, with what its strip draws."""
+        from tui.screens.replay import ReplayScreen
+
+        run = self.selected_run
+        read: Callable[[], RecordedRun] = partial(read_recorded, self._database, request.run)
+        if run is not None and run.id == request.run == self._shown_run and self._is_read_whole:
+            read = frozen(run, self._trajectory, self._curves)
+        chart, is_log = self._strip.chart, self._strip.is_log
+        replay = ReplayScreen(
+            self._database, request, read, self._requests, self._clock, chart=chart, is_log=is_log
+        )
+        self.app.push_screen(replay)
+        self._list.select_run(request.run)
+
+    def action_verify(self) -> None:
+        """Make the selected run again, and compare it with its record."""
+        if run := self._selected_or_say():
+            from tui.screens.verification import VerificationScreen
+
+            self.app.push_screen(VerificationScreen(self._database, run, self._requests))
 
     @on(RunList.Opened)
     def _go_to_table(self) -> None:
@@ -332,10 +423,17 @@ class ExplorerScreen(SteeringScreen):
         """Change the colours to the next theme."""
         self.app.cycle_theme()
 
+    def action_export(self) -> None:
+        """Write runs or their session to a file."""
+        if run := self._selected_or_say():
+            from tui.screens.export_runs import ExportRunsScreen, subjects
+
+            self.app.push_screen(ExportRunsScreen(self._database, subjects(run, self._list.marks.runs)))
+
     def action_copy_command(self) -> None:
         """Copy the command line that makes the selected run again."""
         if run := self.selected_run:
-            self._requests.submit(self, partial(_command_of, run.spec), Refused)
+            self._requests.submit(self, partial(_command_of, run), Refused)
 
     @on(CommandLineReady)
     def _copy(self, message: CommandLineReady) -> None:
@@ -444,11 +542,14 @@ def _gpu_text(worker: WorkerView) -> str | None:
     return gpu_text(worker.memory_used, worker.memory_total, worker.utilisation)
 
 
-def _command_of(spec: str, _: Control) -> Message:
+def _command_of(run: RunRecord, _: Control) -> Message:
+    from engine.command_line import command_line
     from engine.spec import RunSpec
-    from tui.command_line import command_line
 
-    return CommandLineReady(command_line(RunSpec.model_validate_json(spec)))
+    fork_of = None
+    if run.parent_run is not None and run.parent_step is not None:
+        fork_of = run.parent_run, run.parent_step
+    return CommandLineReady(command_line(RunSpec.model_validate_json(run.spec), fork_of=fork_of))
 
 
 def _prepare_form(database: Path, selected: int | None, bundle: str, _: Control) -> Message:

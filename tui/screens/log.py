@@ -160,7 +160,7 @@ class LogScreen(Screen[bool]):
             now = time.time()
             self._lines.show([_event_line(event, now) for event in view.events], is_same=is_same)
         elif view.problem is not None:
-            said = (f"No log can be read: {view.problem}", str(view.path))
+            said = (f"No log can be read: {view.problem}", view.path.name, f"in {view.path.parent}")
             self._lines.show([LogLine("", line, "quiet") for line in said], is_same=False)
         else:
             lines = [LogLine("", line) for line in view.log]

@@ -1,6 +1,7 @@
 """The form for a new run: every field of RunSpec, checked as one types; at first as the last run was."""
 
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +15,9 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from engine.forking import ForkPoint
 from tui.actions import Place, bindings
+from tui.fork_form import fork_errors, fork_note, fork_step
 from tui.form_fields import DEFAULTS, EXISTING, FIELDS, NEW, SPEC_KEYS, TODAY, Values
 from tui.form_material import FormMaterial, Source, own_source
 from tui.form_values import Order, blamed, form_errors, order_of
@@ -88,6 +91,7 @@ class NewRunScreen(ModalScreen[int | None]):
         self._sources = list(material.sources)
         self._sessions = material.sessions
         self._notice = material.notice
+        self._fork = material.fork
         self._source = self._sources[0]
         self._lengths: dict[Measured, Length] = {}
         self._is_counting = False
@@ -99,7 +103,7 @@ class NewRunScreen(ModalScreen[int | None]):
     def compose(self) -> ComposeResult:
         """Lay out the fields."""
         with Vertical(id="form") as form:
-            form.border_title = "New run"
+            form.border_title = "New run" if self._fork is None else _fork_title(self._fork)
             form.border_subtitle = Content(self.app.keymap.hints(Place.FORM, _NAMED))
             session_kinds = (TODAY, EXISTING, NEW) if self._sessions else (TODAY, NEW)
             choices = {
@@ -108,14 +112,17 @@ class NewRunScreen(ModalScreen[int | None]):
                 "session_existing": self._sessions or ("",),
             }
             values = {**DEFAULTS, **self._source.values, "source": self._source.label}
-            yield Form({**values, "session_existing": choices["session_existing"][0]}, choices, id="fields")
+            values["session_existing"] = choices["session_existing"][0]
+            if self._fork is not None and self._fork.run.session in self._sessions:
+                values |= {"session_kind": EXISTING, "session_existing": self._fork.run.session}
+            yield Form(values, choices, id="fields")
             yield Static(id="outcome", markup=False)
 
     def on_mount(self) -> None:
         """Begin in the first sentence."""
         self._form.go_to("init_text" if self._form.values["init_kind"] == "text" else "target")
         self._check()
-        self._say(self._notice, is_refused=True)
+        self._say(self._notice, is_refused=bool(self._notice))
 
     # What stands in the fields
 
@@ -154,7 +161,7 @@ class NewRunScreen(ModalScreen[int | None]):
             length = self._lengths.get(sentence)
             if length is not None and length.is_too_long:
                 errors.setdefault(sentence.key, str(length))
-        return errors
+        return errors if self._fork is None else fork_errors(self._fork, values) | errors
 
     def _hints(self, values: Values) -> dict[str, str]:
         hints = {
@@ -163,6 +170,8 @@ class NewRunScreen(ModalScreen[int | None]):
         }
         is_edited = self._is_edited(values)
         hints["source"] = "changed since" if is_edited else f"{self._keys['next_source']}: the next"
+        if self._fork is not None:
+            hints["init_kind"] = fork_note(self._fork, values)
         if values["copies"].strip() not in ("1", ""):
             seed = "direction seed" if values["init_kind"] == "random" else "seed"
             first = values["init_seed" if values["init_kind"] == "random" else "seed"].strip()
@@ -303,7 +312,12 @@ class NewRunScreen(ModalScreen[int | None]):
             return
         self._is_sending = True
         self._say("starting …")
-        self._requests.submit(self, partial(_queue, self._database, order), Refused)
+        step = None if self._fork is None else fork_step(self._fork, self._form.values)
+        if self._fork is None or step is None:
+            queue = partial(_queue, self._database, order)
+        else:
+            queue = partial(_queue_forks, self._database, self._fork.run.id, step, order)
+        self._requests.submit(self, queue, Refused)
 
     def action_cancel(self) -> None:
         """Close the form; nothing is started."""
@@ -346,10 +360,14 @@ class NewRunScreen(ModalScreen[int | None]):
         self._say_note()
 
     def _say_note(self) -> None:
-        """Under the fields: what happened, or in full what there is no room for beside the current one."""
+        """Under the fields: what happened, else in full what there is no room for beside the current one.
+
+        Else, for a fork, what it starts from.
+        """
         outcome = self.query_one("#outcome", Static)
         outcome.set_class(self._is_refused, "-refused")
-        shown = safe_text(self._said or self._form.note_in_full())
+        fork = "" if self._fork is None else fork_note(self._fork, self._form.values)
+        shown = safe_text(self._said or self._form.note_in_full() or fork)
         if shown != str(outcome.content):
             outcome.update(shown)
 
@@ -368,3 +386,21 @@ def _queue(database: Path, order: Order, control: Control) -> Message:
             database, order.specs, session=order.session, names=order.names, break_points=order.break_points
         )
     )
+
+
+def _queue_forks(database: Path, parent: int, step: int, order: Order, control: Control) -> Message:
+    return Queued(
+        control.queue_forks(
+            database,
+            parent,
+            step,
+            order.specs,
+            session=order.session or date.today().isoformat(),
+            names=order.names,
+            break_points=order.break_points,
+        )
+    )
+
+
+def _fork_title(point: ForkPoint) -> Content:
+    return Content(safe_text(f"Fork of {point.run.session}/{point.run.number}", limit=60))

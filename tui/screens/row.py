@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,13 +24,17 @@ from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from tui.app import ExplorerApp
+    from tui.screens.vectors import RowOf
 
 _NOTICE_S = 3.0
 _HINTS = (
     (("previous_step", "next_step"), "row"),
     (("previous_change", "next_change"), "change"),
     (("copy",), "copy"),
-    (("export",), "export"),
+    (("export",), "save"),
+    (("fork",), "fork"),
+    (("nearest",), "near"),
+    (("interpolate",), "mix"),
     (("close",), "back"),
 )
 """What the lower edge names: actions whose keys stand together, and a word for them."""
@@ -66,7 +71,7 @@ class RowScreen(Screen[int | None]):
         """Show the row."""
         keys = self.app.keymap.keys(Place.ROW)
         hints = (" ".join([*map(keys.__getitem__, names), word]) for names, word in _HINTS)
-        self._view.border_subtitle = Content("   ".join(hints))
+        self._view.border_subtitle = Content("  ".join(hints))
         self._show()
 
     def action_previous_step(self) -> None:
@@ -111,11 +116,32 @@ class RowScreen(Screen[int | None]):
 
     def action_copy(self) -> None:
         """Ask what to copy."""
-        self.app.push_screen(CopyScreen(self._step))
+        self.app.push_screen(CopyScreen(self._database, self._step))
 
     def action_export(self) -> None:
         """Ask where to write z."""
         self.app.push_screen(ExportScreen(self._database, self._run, self._step.step))
+
+    async def action_fork(self) -> None:
+        """Open the form for a new run from this row."""
+        await self.app.explorer.fork(self._run, self._step.step)
+
+    async def action_nearest(self) -> None:
+        """Show the stored vectors that are nearest to z."""
+        await asyncio.to_thread(import_module, "tui.screens.vectors")
+        from tui.screens.vectors import NearestScreen
+
+        screen = NearestScreen(self._database, self._run, self._step.step)
+        self.app.push_screen(screen, self._go_to_row)
+
+    async def action_interpolate(self) -> None:
+        """Ask for another row, and show what is decoded on the way to it."""
+        first = next(row.step for row in self._trajectory.rows if isinstance(row, StepRecord))
+        await self.app.explorer.interpolate(self._run, self._step.step, first)
+
+    async def _go_to_row(self, row: "RowOf | None") -> None:
+        if row is not None:
+            await self.app.explorer.go_to_row(row.run, row.step)
 
     def action_close(self) -> None:
         """Go back to the table, to the row that is shown."""

@@ -13,11 +13,18 @@ from tui import cli
 from tui.exit_codes import ExitCode
 from tui.settings import THEME_NAMES
 from tui.verbs.arguments import DatabaseOption
+from tui.verbs.compare import compare
 from tui.verbs.config import config
+from tui.verbs.export import export, import_
+from tui.verbs.fork import fork
 from tui.verbs.machine import doctor, worker
-from tui.verbs.reading import export, list_runs, show
+from tui.verbs.reading import list_runs, show
+from tui.verbs.replay import SCREEN_FLAGS, replay
 from tui.verbs.run import run
+from tui.verbs.sessions import search_texts, sessions
 from tui.verbs.steering import break_, extend, pause, resume, set_, step, stop
+from tui.verbs.vectors import interpolate, nearest
+from tui.verbs.verify import verify
 
 EPILOG = (
     "Exit codes: 0 done; 1 the run failed; 2 bad arguments or data, with one line on stderr; "
@@ -67,6 +74,9 @@ def no_verb(
     screen = {"theme": theme, "ascii": ascii_only or None, "mouse": False if no_mouse else None}
     if context.invoked_subcommand is None:
         raise typer.Exit(cli.open_or_run_published({"database": db, **screen}))
+    if context.invoked_subcommand == "replay":
+        context.meta[SCREEN_FLAGS] = screen
+        return
     for flag in (
         "--no-mouse" if name == "mouse" else f"--{name}"
         for name, value in screen.items()
@@ -76,9 +86,17 @@ def no_verb(
 
 
 app.command("run")(run)
+app.command("fork")(fork)
+app.command("interpolate")(interpolate)
 app.command("list")(list_runs)
 app.command("show")(show)
+app.add_typer(sessions, name="sessions")
+app.command("search")(search_texts)
 app.command("export")(export)
+app.command("import")(import_)
+app.command("compare")(compare)
+app.command("replay")(replay)
+app.command("nearest")(nearest)
 app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("stop")(stop)
@@ -86,6 +104,7 @@ app.command("step")(step)
 app.command("set")(set_)
 app.command("extend")(extend)
 app.command("break")(break_)
+app.command("verify")(verify)
 app.add_typer(worker, name="worker")
 app.command("config")(config)
 app.command("doctor")(doctor)

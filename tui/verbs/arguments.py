@@ -41,6 +41,40 @@ def run_number(text: str) -> int:
     return int(text)
 
 
+def whole_number(field: str, text: str) -> int:
+    """A whole number.
+
+    Raises:
+        UserError: the text is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"{field}: {text!r}: should be a whole number") from None
+
+
+def step_number(text: str) -> int:
+    """The step of a row.
+
+    Raises:
+        UserError: the text is no number from 0 on.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) < 2**63):
+        raise UserError(f"step: {text!r}: should be the number of a row, from 0 on")
+    return int(text)
+
+
+def number_above_0(field: str, text: str) -> int:
+    """A whole number from 1 on.
+
+    Raises:
+        UserError: the text is none; the line begins with the field.
+    """
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
+        raise UserError(f"{field}: {text!r}: should be a whole number from 1 on")
+    return int(text)
+
+
 def chosen_bundle(option: str | None) -> str:
     """The bundle named by an option, else the one that the user has set."""
     return option or settings.load().settings.bundle

@@ -59,10 +59,26 @@ def stop_worker(
         typer.echo("no worker is running")
 
 
-def doctor(context: typer.Context, db: DatabaseOption = None) -> None:
+def doctor(
+    context: typer.Context,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Instead copy what can be read of a damaged database to a new file beside it, and say what"
+            " cannot; exit code 1 if anything is lost.",
+        ),
+    ] = False,
+    db: DatabaseOption = None,
+) -> None:
     """Check what the program needs, one line each; exit code 1 if something needed is broken."""
-    from tui.doctor import examine
+    from tui.doctor import examine, repaired
 
+    if repair:
+        is_complete, lines = repaired(chosen_database(context, db))
+        for line in lines:
+            typer.echo(safe_text(line))
+        raise typer.Exit(ExitCode.DONE if is_complete else ExitCode.FAILED)
     is_well = True
     for finding in examine(chosen_database(context, db)):
         is_well = is_well and finding.is_well

@@ -13,7 +13,7 @@ from engine.store.records import CommandRecord
 from tui.exit_codes import ExitCode
 from tui.tables import event_line
 from tui.text import safe_text
-from tui.verbs.arguments import DatabaseOption, RunArgument, chosen_database, run_number
+from tui.verbs.arguments import DatabaseOption, RunArgument, chosen_database, run_number, whole_number
 
 NoWaitOption = Annotated[
     bool, typer.Option("--no-wait", help="Only ask; do not wait for the worker to acknowledge it.")
@@ -55,7 +55,7 @@ def resume(
 
     With --until, a run that is going on is told where to pause.
     """
-    arguments = {} if until is None else {"until": _whole_number("until", until)}
+    arguments = {} if until is None else {"until": whole_number("until", until)}
     _ask(chosen_database(context, db), run_number(run), "resume", arguments, no_wait)
 
 
@@ -67,7 +67,7 @@ def step(
     db: DatabaseOption = None,
 ) -> None:
     """Make one more step, or N, and pause."""
-    arguments = {"steps": _whole_number("steps", count)}
+    arguments = {"steps": whole_number("steps", count)}
     _ask(chosen_database(context, db), run_number(run), "resume", arguments, no_wait)
 
 
@@ -106,7 +106,7 @@ def extend(
     db: DatabaseOption = None,
 ) -> None:
     """Make a run longer; one that has ended goes on from its last checkpoint."""
-    arguments = {"steps": _whole_number("steps", steps)}
+    arguments = {"steps": whole_number("steps", steps)}
     _ask(chosen_database(context, db), run_number(run), "extend", arguments, no_wait)
 
 
@@ -154,13 +154,6 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
             raise UserError(f"set: {field} is given twice")
         place[name] = number
     return arguments | ({"weights": weights} if weights else {})
-
-
-def _whole_number(field: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UserError(f"{field}: {text!r}: should be a whole number") from None
 
 
 def _ask(database: Path, run: int, kind: str, arguments: Mapping[str, Any], no_wait: bool) -> None:

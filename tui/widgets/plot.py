@@ -30,7 +30,19 @@ _MARGIN = 0.04
 _FAR = 4.0
 """Heights of the plot beyond its edge to which a curve is followed."""
 
-_CURVE_STYLES = ("plot--first", "plot--second", "plot--third")
+CURVE_STYLES = (
+    "plot--first",
+    "plot--second",
+    "plot--third",
+    "plot--fourth",
+    "plot--fifth",
+    "plot--sixth",
+    "plot--seventh",
+    "plot--eighth",
+)
+
+_SIGN_EVERY = 24
+"""Columns between two signs on a curve."""
 
 
 @dataclass(frozen=True)
@@ -38,37 +50,47 @@ class Series:
     """One curve: steps in order and their values, None where one is not finite."""
 
     name: str
-    steps: Sequence[int]
+    steps: Sequence[float]
     values: Sequence[float | None]
+
+    sign: str = ""
+    """A letter that stands on the curve here and there; curves with signs need no legend."""
+
+    style: int | None = None
+    """Which of CURVE_STYLES it is drawn in; None: the one of its place."""
 
 
 class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
     """Curves between axes, all of them or a part."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*_CURVE_STYLES, "plot--mark"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {*CURVE_STYLES, "plot--mark"}
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._series: tuple[Series, ...] = ()
         self._curve_marks: tuple[int, ...] = ()
         self._is_log = False
+        self._is_whole = True
         self._steps: Span | None = None
         self._values: Span | None = None
         self.set_reactive(PlotWidget.margin_top, 1)
         self.set_reactive(PlotWidget.margin_bottom, 2)
 
-    def draw(self, series: Iterable[Series], marks: Iterable[int], *, is_log: bool) -> None:
+    def draw(
+        self, series: Iterable[Series], marks: Iterable[int], *, is_log: bool, is_whole: bool = True
+    ) -> None:
         """Draw other curves, or more of them; what is in view stays in view.
 
         Args:
             series: Curves over the same steps.
             marks: Steps with a vertical line.
             is_log: Whether the scale of the values is logarithmic; those that have no logarithm are gaps.
+            is_whole: Whether only whole steps are named at the axis.
         """
         self._series, self._curve_marks = tuple(series), tuple(marks)
         if is_log != self._is_log:
             self._values = None
-        self._is_log = is_log
+        self._is_log, self._is_whole = is_log, is_whole
         self._draw()
 
     def show_all(self) -> None:
@@ -142,15 +164,22 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
         low, high = self._value_span
         room = max(self.size.width - self.margin_left - 2, 1)
         self.clear()
-        self.set_x_formatter(_StepAxis())
+        self.set_x_formatter(_StepAxis() if self._is_whole else NumericAxisFormatter())
         self.set_y_formatter(_LogAxis() if self._is_log else NumericAxisFormatter())
         self.set_xlimits(first, last)
         self.set_ylimits(low, high)
+        signs: list[tuple[Numbers, Numbers, str, str]] = []
         for place, curve in enumerate(self._series):
-            style = self._style(_CURVE_STYLES[place % len(_CURVE_STYLES)])
-            name: str | None = curve.name
+            style = self._style(
+                CURVE_STYLES[(place if curve.style is None else curve.style) % len(CURVE_STYLES)]
+            )
+            name: str | None = None if curve.sign else curve.name
             far = (high - low) * _FAR
-            for steps, values in pieces(*_numbers(curve, self._is_log, first, last), room):
+            numbers = _numbers(curve, self._is_log, first, last)
+            if curve.sign:
+                shift = place / len(self._series)
+                signs.append((*_sign_places(*numbers, room / _SIGN_EVERY, shift), curve.sign, style))
+            for steps, values in pieces(*numbers, room):
                 near = np.clip(values, low - far, high + far)
                 draw = self.plot if len(steps) > 1 else self.scatter
                 draw(
@@ -161,11 +190,13 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
                     label=name,
                 )
                 name = None
+        for steps, values, sign, style in signs:  # over all curves
+            self.scatter(steps, values, marker=sign, marker_style=style)
         mark = self._style("plot--mark")
         for step in self._curve_marks:
             if first <= step <= last:
                 self.add_v_line(step, mark)
-        self.show_legend(is_visible=len(self._series) > 1)
+        self.show_legend(is_visible=len(self._series) > 1 and not signs)
 
     def _style(self, name: str) -> str:
         return str(self.get_component_rich_style(name, partial=True))
@@ -205,6 +236,18 @@ def _numbers(curve: Series, is_log: bool, first: float, last: float) -> tuple[Nu
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.log10(np.where(values > 0, values, np.nan))
     return np.array(curve.steps[start:end], dtype=np.float64), values
+
+
+def _sign_places(steps: Numbers, values: Numbers, count: float, shift: float) -> tuple[Numbers, Numbers]:
+    """Where signs stand on a curve: evenly, and shifted so that those of several curves do not coincide."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return np.empty(0), np.empty(0)
+    steps, values = steps[known], values[known]
+    number = max(round(count), 1)
+    wanted = steps[0] + (np.arange(number) + shift) / number * (steps[-1] - steps[0])
+    places = np.unique(np.searchsorted(steps, wanted).clip(0, len(steps) - 1))
+    return steps[places], values[places]
 
 
 def _zoomed(span: Span, factor: float, *, least: float) -> Span:

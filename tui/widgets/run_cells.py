@@ -33,6 +33,9 @@ class RunCells:
     is_ranking: bool
     """The runs stand in one list over all sessions, so that each has to name its own."""
 
+    mark: Callable[[int], str] = lambda run: ""
+    """The letter of a marked run, by its id; empty where it is not marked."""
+
     def session(self, line: SessionLine, width: int) -> list[Segment]:
         """The head of a session."""
         sign = _OPEN if line.is_open else _CLOSED
@@ -59,7 +62,8 @@ class RunCells:
             status = ""
         name = fit_text(_name(record), max(room - len(status), 0))
         return [
-            Segment(" " + line.guides, quiet),
+            Segment(self.mark(record.id) or " ", self.tone("mark")),
+            Segment(line.guides, quiet),
             Segment(badge.sign, tone),
             Segment(" " + number, Style.null() if record.name is None else quiet),
             Segment(name, quiet if record.name is None else Style.null()),

@@ -57,6 +57,9 @@ class HeaderView:
     halt: int | None = None
     """The step after whose row the run pauses, where that was asked for."""
 
+    replay: str | None = None
+    """What is said about the replay that the run is shown in; None when it is shown as it is now."""
+
     keys: Mapping[str, str] = field(default_factory=REGISTERED_KEYS.copy)
     """What is written for the keys of the main screen's actions, by their names."""
 
@@ -108,12 +111,18 @@ def _title(view: HeaderView, width: int) -> Content:
     badge = STATUS_BADGES[run.status]
     status = f"{badge.sign} {status_text(run)}"
     title = f"run {run.id}  {run.session}/{run.number}"
-    room = max(width - len(status) - 2, 0)
+    mark = "" if view.replay is None else " REPLAY "
+    status = f" {status}" if mark else status
+    room = max(width - len(mark) - len(status) - 2, 0)
     title = safe_text(title, limit=room)
     origin = _origin(view, max(room - cell_len(title), 0))
-    gap = " " * max(width - cell_len(title) - cell_len(origin) - len(status), 0)
+    gap = " " * max(width - cell_len(title) - cell_len(origin) - len(mark) - len(status), 0)
     return Content.assemble(
-        (title, "bold"), (origin, _QUIET), gap, (status, f"bold {TONE_COLOURS[badge.tone]}")
+        (title, "bold"),
+        (origin, _QUIET),
+        gap,
+        (mark, f"bold reverse {TONE_COLOURS['warning']}"),
+        (status, f"bold {TONE_COLOURS[badge.tone]}"),
     )
 
 
@@ -200,6 +209,8 @@ def _stops(view: HeaderView, width: int) -> list[Content]:
 def _note(view: HeaderView) -> tuple[str, str]:
     """The most pressing thing to say about a run, and the tone to say it in."""
     run = view.run
+    if view.replay is not None:
+        return view.replay, "warning"
     if view.pending:
         return "pending: " + ", ".join(view.pending), "warning"
     if view.rejection is not None:

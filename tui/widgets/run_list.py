@@ -14,6 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.actions import Place, bindings
+from tui.marks import Marks
 from tui.news import RunView
 from tui.run_filter import RunFilter, SortBy
 from tui.run_tree import RunLine, SessionLine, TreeLine, tree_lines
@@ -36,6 +37,7 @@ class RunList(ScrollView, can_focus=True):
         "runs--bad",
         "runs--quiet",
         "runs--curve",
+        "runs--mark",
     }
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.RUNS)
 
@@ -51,6 +53,20 @@ class RunList(ScrollView, can_focus=True):
     class FilterCleared(Message):
         """The user wants to see all runs again."""
 
+    class DeletionAsked(Message):
+        """The user wants to be rid of what the cursor is on: a run, or a session."""
+
+        def __init__(self, *, run: int | None = None, session: str | None = None) -> None:
+            super().__init__()
+            self.run = run
+            self.session = session
+
+    class RestoreAsked(Message):
+        """The user wants back what was deleted last."""
+
+    class NameAsked(Message):
+        """The user wants to call the selected run something else, or have it in another session."""
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.runs: tuple[RunView, ...] = ()
@@ -65,6 +81,9 @@ class RunList(ScrollView, can_focus=True):
         self.closed: frozenset[str] = frozenset()
         """Names of the sessions whose runs are folded away."""
 
+        self.marks = Marks()
+        """Runs to do something with, in sight or not."""
+
         self._views: dict[int, RunView] = {}
         self._lines: list[TreeLine] = []
         self._tops: list[int] = [0]
@@ -74,6 +93,7 @@ class RunList(ScrollView, can_focus=True):
         self._cursor = 0
         self._selected: int | None = None
         self._wanted: int | None = None
+        self._wanted_session: str | None = None
 
     @property
     def selected(self) -> RunView | None:
@@ -88,16 +108,24 @@ class RunList(ScrollView, can_focus=True):
     def show_runs(self, runs: tuple[RunView, ...]) -> None:
         """Replace the list; the selection stays on its run."""
         before, self.runs = self.runs, runs
+        place = None if self._selected is None else self._places.get(self._selected)
         changed = _changed(before, runs)
         if changed is None or self._is_ranking or self.run_filter.text:
             self._views = {view.record.id: view for view in runs}
             self._arrange()
         else:  # every run stands where it stood
             self._show_changed(changed)
+        self.marks.keep(self._views)
         if self._wanted in self._views:
             self.select_run(self._wanted)
         elif self._selected not in self._views:
-            self._select_first()
+            self._select_beside(place)
+        self._go_to_wanted_session()
+
+    def show_session(self, name: str) -> None:
+        """Select the newest run of a session, as soon as it is in the list."""
+        self._wanted_session = name
+        self._go_to_wanted_session()
 
     def rearrange(
         self,
@@ -218,6 +246,33 @@ class RunList(ScrollView, can_focus=True):
             parent = self._places.get(line.run.record.parent_run or 0) if line.guides else None
             self._move_to(self._head_above() if parent is None else parent)
 
+    def action_mark(self) -> None:
+        """Mark the run that the cursor is on, or take its mark away."""
+        line = self._line
+        if not isinstance(line, RunLine):
+            self.notify("Only a run can be marked", markup=False)
+        elif self.marks.toggle(line.run.record.id):
+            self.refresh()  # the letters of other marks may have moved up
+            self.post_message(self.Arranged())
+        else:
+            self.notify(f"{len(self.marks.runs)} runs are marked; more cannot be", markup=False)
+
+    def action_delete(self) -> None:
+        """Delete what the cursor is on: a run, or a session with its runs."""
+        line = self._line
+        if isinstance(line, SessionLine):
+            self.post_message(self.DeletionAsked(session=line.name))
+        elif line is not None:
+            self.post_message(self.DeletionAsked(run=line.run.record.id))
+
+    def action_undo(self) -> None:
+        """Bring back what was deleted last."""
+        self.post_message(self.RestoreAsked())
+
+    def action_rename(self) -> None:
+        """Give the selected run another name or session."""
+        self.post_message(self.NameAsked())
+
     def action_clear_filter(self) -> None:
         """Show all runs again."""
         if self.run_filter.text:
@@ -298,6 +353,22 @@ class RunList(ScrollView, can_focus=True):
             if isinstance(line, RunLine):
                 self._select(line.run.record.id)
 
+    def _go_to_wanted_session(self) -> None:
+        newest = (view.record.id for view in self.runs if view.record.session == self._wanted_session)
+        if (run := next(newest, None)) is not None:
+            self._wanted_session = None
+            self.select_run(run)
+
+    def _select_beside(self, place: int | None) -> None:
+        """Select the run that stands where one is gone, or the last before it."""
+        if place is None or not self._places:
+            self._select_first()
+            return
+        runs = sorted(self._places.values())
+        line = self._lines[next((index for index in runs if index >= place), runs[-1])]
+        assert isinstance(line, RunLine)
+        self._select(line.run.record.id)
+
     def _select_first(self) -> None:
         first = next(iter(self._places), None)
         if first is not None:
@@ -339,7 +410,7 @@ class RunList(ScrollView, can_focus=True):
 
     @property
     def _cells(self) -> RunCells:
-        return RunCells(self._tone, is_ranking=self._is_ranking)
+        return RunCells(self._tone, is_ranking=self._is_ranking, mark=self.marks.letter)
 
     def _tone(self, name: str) -> Style:
         return self.get_component_rich_style(f"runs--{name}", partial=True)

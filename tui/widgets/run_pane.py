@@ -124,4 +124,5 @@ def _title(runs: RunList) -> str:
     noun = "run" if count == 1 else "runs"
     number = f"{runs.shown} of {count}" if runs.run_filter.text else str(count)
     order = f", {runs.sort}" if count > 1 or runs.sort is not SortBy.NEWEST else ""
-    return f"{number} {noun}{order}" if count else ""
+    marked = f"{len(runs.marks.runs)} marked, " if runs.marks.runs else ""
+    return f"{marked}{number} {noun}{order}" if count else ""

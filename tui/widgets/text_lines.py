@@ -20,6 +20,9 @@ class TextLines(ScrollView, can_focus=True):
         "lines--bad",
         "lines--quiet",
         "lines--changed",
+        "lines--strong",
+        "lines--emphasis",
+        "lines--code",
     }
 
     def __init__(self, *, id: str) -> None:

@@ -163,6 +163,14 @@ class TrajectoryTable(ScrollView, can_focus=True):
             self._refresh_badge()
         self._go_to_awaited()
 
+    def rows_removed(self) -> None:
+        """Rows at the end of the trajectory are gone; the table follows its end."""
+        if self._folding is not None:
+            self._folding.update(len(self._trajectory.rows))
+        self.follows, self.new_rows, self._awaited = True, 0, None
+        self._fit()
+        self.refresh()
+
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
         width = self._width
