@@ -342,10 +342,8 @@ def _remove_run(connection: sqlite3.Connection, run: int) -> None:
 
 def _shrink(connection: sqlite3.Connection) -> None:
     """Give free pages back to the file system."""
-    connection.execute(
-        # What is deleted from a full-text index is only marked, until the segments that hold it are merged.
-        "INSERT INTO decoded_text_index (decoded_text_index) VALUES ('optimize')"
-    )
+    # What is deleted from a full-text index is only marked, until the segments that hold it are merged.
+    connection.execute("INSERT INTO decoded_text_index (decoded_text_index) VALUES ('optimize')")
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL:
         while connection.execute("PRAGMA freelist_count").fetchone()[0]:
             # As a script: a page is freed at each step, and `execute` makes one step only.
@@ -354,9 +352,8 @@ def _shrink(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute("VACUUM")
     connection.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")
-    connection.execute(
-        "PRAGMA wal_checkpoint(TRUNCATE)"
-    )  # where others read, the file shrinks a little later
+    # Where others read, the file shrinks a little later.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _has_worker(connection: sqlite3.Connection) -> bool:

@@ -186,19 +186,7 @@ def add_command(
     Returns:
         The id of the command, by which `Reader.command` tells what became of it.
     """
-    with transaction(path) as open_transaction:
-        command = Command(
-            run=run,
-            device=device,
-            kind=kind,
-            arguments=json.dumps(arguments or {}),
-            requested=time.time(),
-            who=who(),
-        )
-        open_transaction.add(command)
-        open_transaction.flush()
-        assert command.id is not None
-        return command.id
+    return _ask(path, Command, device, kind, run, arguments)
 
 
 def add_task(
@@ -209,8 +197,19 @@ def add_task(
     Returns:
         The id of the task, by which `Reader.task` tells how it stands.
     """
+    return _ask(path, Task, device, kind, run, arguments)
+
+
+def _ask(
+    path: Path,
+    table: type[Command] | type[Task],
+    device: str,
+    kind: str,
+    run: int | None,
+    arguments: Mapping[str, Any] | None,
+) -> int:
     with transaction(path) as open_transaction:
-        task = Task(
+        row = table(
             run=run,
             device=device,
             kind=kind,
@@ -218,10 +217,10 @@ def add_task(
             requested=time.time(),
             who=who(),
         )
-        open_transaction.add(task)
+        open_transaction.add(row)
         open_transaction.flush()
-        assert task.id is not None
-        return task.id
+        assert row.id is not None
+        return row.id
 
 
 def end_task_early(path: Path, task_id: int) -> bool:

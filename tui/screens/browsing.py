@@ -85,11 +85,14 @@ class BrowsingScreen(SteeringScreen):
             from engine.names import checked_name
             from engine.store.sessions import move_run, rename_run
 
-            checked_name("session", values["session"])  # both, or nothing is changed
-            if values["name"].strip() != (run.name or ""):
-                rename_run(self._database, run.id, values["name"].strip() or None)
+            name = values["name"].strip()
+            checked_name("session", values["session"])  # both are looked at before either is changed
+            if name:
+                checked_name("name", name)
             if values["session"].strip() != run.session:
                 move_run(self._database, run.id, values["session"])
+            if name != (run.name or ""):
+                rename_run(self._database, run.id, name or None)
 
         fields = [("name", run.name or ""), ("session", run.session)]
         self.app.push_screen(
