@@ -40,7 +40,7 @@ run: setup ## open the explorer; without a terminal, run the published experimen
 	@$(BIN)/python -m tui
 
 test: setup browser ## run the tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff and import-linter
 	@$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import UserError
-from engine.mini import GENERATOR_FOLDER, LANGUAGE, TOKENIZER_FILE, WEIGHTS
+from engine.mini import GENERATOR_FOLDER, LANGUAGE, PRIOR_FILE, TOKENIZER_FILE, WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,14 @@ class Bundle:
 
     licence: str
     language: str = LANGUAGE
+    languages: tuple[str, ...] | None = None
+    """Every language of its tokenizer; None: only the tokenizer itself can tell."""
     dimension: int | None = None
     """D, the dimension of an embedding; None: the generator's configuration says it."""
     tokenizer_model: Path | None = None
     """SentencePiece model where it is known to be on disk: texts can then be measured without the models."""
+    prior: Path | None = None
+    """Statistics of sentence embeddings, where there are any (engine.models.prior)."""
 
 
 def _sonar_llm(size: str) -> Bundle:
@@ -59,7 +63,9 @@ BUNDLES: Mapping[str, Bundle] = {
             generator=str(WEIGHTS / GENERATOR_FOLDER),
             max_tokens=128,
             licence="MIT; trained on Tatoeba (CC-BY 2.0 FR) and TinyStories among others",
+            languages=(LANGUAGE,),
             tokenizer_model=WEIGHTS / TOKENIZER_FILE,
+            prior=WEIGHTS / PRIOR_FILE,
         ),
         *(_sonar_llm(size) for size in ("100m", "300m", "600m", "900m", "1.3b")),
     )
@@ -73,6 +79,13 @@ def find_bundle(name: str) -> Bundle:
         return BUNDLES[name]
     except KeyError:
         raise UserError(f"bundle: {name!r} is unknown; there are {', '.join(BUNDLES)}") from None
+
+
+def check_language(field: str, language: str, bundle: Bundle) -> None:
+    """Refuse a language that a bundle is known not to have, with a UserError that begins with the field."""
+    if bundle.languages is not None and language not in bundle.languages:
+        known = ", ".join(bundle.languages)
+        raise UserError(f"{field}: {language!r}: bundle {bundle.name} has {known}")
 
 
 def embedding_dimension(bundle: Bundle) -> int | None:

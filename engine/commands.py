@@ -60,18 +60,42 @@ def parse_halt(arguments: Mapping[str, Any], *, next_step: int, steps: int) -> H
 
 @dataclass(frozen=True)
 class Settings:
-    """What `set` shall change: {"lr": 0.005}, {"weights": {"cosine": 0.1}}, or both."""
+    """What `set` shall change: {"lr": 0.005}, {"weights": {"cosine": 0.1}}, or both.
+
+    In place of a number there may be a schedule: {"lr": "cosine:0:100"}.
+    """
 
     lr: float | None
     weights: Mapping[str, float]
-    """The weights that change."""
+    """The weights that change to a number."""
+    schedules: Mapping[str, str]
+    """Schedules that begin, of `lr` and of weights."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The terms whose weights change."""
+        return (*self.weights, *(name for name in self.schedules if name != "lr"))
+
+    @property
+    def changes_lr(self) -> bool:
+        """Whether the learning rate changes."""
+        return self.lr is not None or "lr" in self.schedules
+
+    def said(self, name: str) -> str:
+        """What `lr` or a weight is set to, in a few words."""
+        from engine.schedule import parse_schedule
+
+        if name in self.schedules:
+            return parse_schedule(self.schedules[name], of=name).describe()
+        number = self.lr if name == "lr" else self.weights[name]
+        return f"{number:g}"
 
 
 def parse_settings(arguments: Mapping[str, Any]) -> Settings:
-    """Read the arguments of `set`; whether the run may have such weights is for `engine.spec.merge_weights`.
+    """Read the arguments of `set`; whether the run may have them is for `engine.spec.steered`.
 
     Raises:
-        UserError: something else, nothing, or no number.
+        UserError: something else, nothing, or neither a number nor a schedule.
     """
     from engine.spec import check_lr
 
@@ -81,9 +105,16 @@ def parse_settings(arguments: Mapping[str, Any]) -> Settings:
     if not arguments or set(arguments) - {"lr", "weights"} or ("weights" in arguments and not weights):
         others = ", ".join(name for name in arguments if name not in ("lr", "weights")) or "nothing"
         raise UserError(f"set: {others} cannot be set; what can be is lr and weights")
+    given = {**weights, **({"lr": arguments["lr"]} if "lr" in arguments else {})}
+    schedules = {name: _schedule(name, value) for name, value in given.items() if isinstance(value, str)}
     return Settings(
-        check_lr(_number("lr", arguments["lr"])) if "lr" in arguments else None,
-        {name: _number(f"weights.{name}", weight) for name, weight in weights.items()},
+        check_lr(_number("lr", arguments["lr"])) if "lr" in given and "lr" not in schedules else None,
+        {
+            name: _number(f"weights.{name}", weight)
+            for name, weight in weights.items()
+            if name not in schedules
+        },
+        schedules,
     )
 
 
@@ -147,6 +178,15 @@ def check_status(kind: str, arguments: Mapping[str, Any], *, status: Status, ste
         kind in ("resume", "extend") or (kind in ("break", "unbreak") and can_be_resumed)
     ):
         raise UserError(f"has ended ({status})")
+
+
+def _schedule(name: str, text: str) -> str:
+    from engine.schedule import parse_schedule
+
+    try:
+        return str(parse_schedule(text, of=name))
+    except ValueError as error:
+        raise UserError(f"{name}: {text[:60]!r}: should be a number, or a schedule: {error}") from None
 
 
 def _number(field: str, value: object) -> float:

@@ -360,10 +360,13 @@ def _checked_arguments(run: RunRecord, kind: str, arguments: Mapping[str, Any]) 
         raise UserError(f"run {run.id}: is {run.origin}, and was never run here: it can only be looked at")
     if kind == "set":
         settings = parse_settings(arguments)
-        if settings.weights:
-            from engine.spec import merge_weights
+        if settings.terms or settings.schedules:
+            from engine.spec import RunSpec, steered
 
-            merge_weights(run.weights, settings.weights)
+            spec = RunSpec.model_validate_json(run.spec).model_copy(
+                update={"weights": dict(run.weights), "schedules": dict(run.schedules)}
+            )
+            steered(spec, 0, weights=settings.weights, schedules=settings.schedules)
     if kind == "extend":
         parse_extension(arguments, steps=run.steps)
     if kind in ("break", "unbreak"):

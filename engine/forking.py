@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.commands import parse_settings
 from engine.errors import UserError
-from engine.spec import RunSpec, VectorInit, with_changes
+from engine.spec import RunSpec, VectorInit, steered, with_changes
 from engine.store.reading import Reader
 from engine.store.records import RunRecord
 from engine.store.vectors import VectorArray
@@ -146,12 +147,16 @@ def _spec_in_force(reader: Reader, run: RunRecord, step: int) -> RunSpec:
         spec = RunSpec.model_validate_json(run.spec)
     except ValidationError:
         raise UserError(f"run {run.id}: this program does not understand what it was asked for") from None
-    weights, lr = dict(spec.weights), spec.lr
     for command in reader.commands(run.id, status="applied"):
-        if command.kind == "set" and (command.applied_step or 0) <= step:
-            weights |= command.arguments.get("weights", {})
-            lr = command.arguments.get("lr", lr)
-    return with_changes(spec, lr=lr, weights={term: weight for term, weight in weights.items() if weight})
+        applied = command.applied_step or 0
+        if command.kind == "set" and applied <= step:
+            settings = parse_settings(command.arguments)
+            spec = steered(
+                spec, applied, lr=settings.lr, weights=settings.weights, schedules=settings.schedules
+            )
+    return with_changes(
+        spec, weights={term: spec.weights[term] for term in spec.terms if term in spec.weights}
+    )
 
 
 def _listed(steps: Sequence[int], at_most: int = 6) -> str:

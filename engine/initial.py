@@ -56,7 +56,7 @@ def held_norm(specs: Sequence[RunSpec], z: Tensor) -> Tensor:
 def _from_init(spec: RunSpec, bundle: LoadedBundle) -> Tensor:
     match spec.init:
         case TextInit(text=text):
-            return bundle.encode([text], field="init").squeeze(0)
+            return bundle.encode([text], field="init", languages=[spec.source_lang]).squeeze(0)
         case RandomInit(seed=seed):
             # Drawn on the CPU, so that a seed means the same direction on every device.
             direction = torch.randn(bundle.dim, generator=torch.Generator().manual_seed(seed))

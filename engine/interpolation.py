@@ -5,8 +5,7 @@ from collections.abc import Generator
 
 import torch
 
-from engine.decoding import decode, matches
-from engine.optimizer import DECODED_LENGTH_FACTOR, Optimization
+from engine.optimizer import Optimization
 from engine.store.reading import Reader
 from engine.store.records import TaskRecord
 from engine.task_runners import Outcome, Progress, TaskContext
@@ -22,15 +21,13 @@ def interpolate(context: TaskContext, task: TaskRecord) -> Generator[Progress, N
     first, last = plan.ends
     steps_t, vectors = path_between(first, last, plan.points, plan.path)  # (N,), (N, D)
     objective = Optimization([plan.spec], bundle, initial=vectors[:1])
-    length = DECODED_LENGTH_FACTOR * bundle.targets([plan.spec.target]).lengths[0]
     points: list[Point] = []
     for t, z in zip(steps_t.tolist(), vectors, strict=True):
+        vector = torch.tensor(z, device=bundle.device).unsqueeze(0)  # (1, D)
+        objective.read(vector)
         with torch.no_grad():
-            evaluation = objective.evaluate(torch.tensor(z, device=bundle.device).unsqueeze(0))
-        embeddings = torch.cat([evaluation.z, evaluation.prediction])  # (2, D)
-        texts = decode(
-            bundle, embeddings, beam=plan.spec.beam, max_tokens=plan.spec.max_decoded_tokens or length
-        )
+            evaluation = objective.evaluate(vector)
+        texts = objective.decode(evaluation, [0])[0]
         points.append(
             Point(
                 t=t,
@@ -39,9 +36,9 @@ def interpolate(context: TaskContext, task: TaskRecord) -> Generator[Progress, N
                 cosine_to=cosine(z, last),
                 loss=_finite(evaluation.loss.item()),
                 similarity=_finite(evaluation.similarity.item()),
-                match=matches(texts[1], plan.spec.target),
-                decoded_z=texts[0],
-                decoded_prediction=texts[1],
+                match=texts.match,
+                decoded_z=texts.decoded_z,
+                decoded_prediction=texts.decoded_prediction,
             )
         )
         yield Progress(len(points), plan.points)

@@ -2,7 +2,7 @@
 
     z ─▶ generator ─▶ predicted embedding ─▶ decoder ─▶ logits of the target's tokens
     ▲                       │ cosine, mse                  │ cross-entropy
-    └──────── Adam ◀────────┴──────────────────────────────┘
+    └────── optimiser ◀─────┴──────────────────────────────┘
 
 Everything is written for N runs: each tensor has a leading run dimension, and the runs of a batch never see
 one another. N = 1 is the common case, not another path.
@@ -10,35 +10,31 @@ one another. N = 1 is the common case, not another path.
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from itertools import accumulate
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.adam import adam_update
-from engine.decoding import decode, matches
+from engine.decoded_rows import DECODED_LENGTH_FACTOR, DecodedRow, decode_rows
 from engine.errors import UserError
+from engine.forward_pass import ForwardPass
 from engine.initial import held_norm, initial_z
 from engine.models.loaded import LoadedBundle
-from engine.objective import TERMS, Prediction, similarity
-from engine.spec import RunSpec, check_lr, with_changes
+from engine.objective import CONSTRAINTS, TERMS
+from engine.objective.terms.cosine import similarity
+from engine.optimizers import OPTIMIZERS, clip
+from engine.own_text import OwnTexts
+from engine.record import Record
+from engine.scatter import Scattering
+from engine.schedule import Plateau, parse_schedule, plateau_update
+from engine.spec import RunSpec, check_lr, steered, with_changes
 from engine.state import RunState
-from engine.step import Step, Vector
-from engine.tokens import TARGET_CONTROL_TOKENS
+from engine.step import Sentence, Step, Vector
 
 __all__ = ["Evaluation", "Optimization", "Step", "optimize"]
-
-DECODED_LENGTH_FACTOR = 3
-"""A decoded text has at most so many times the target's tokens, unless the spec says otherwise."""
-
-Record = dict[str, NDArray[np.float64]]
-"""The numbers of a step on the host, each with a row for each run: the widths differ. # (N, …)"""
 
 
 def optimize(spec: RunSpec, bundle: LoadedBundle, *, initial: Vector | None = None) -> Iterator[Step]:
@@ -72,20 +68,21 @@ class Evaluation:
     z: Tensor
     """Effective z. # (N, D)"""
 
-    prediction: Tensor
-    """Predicted embedding. # (N, D)"""
+    predictions: Tensor
+    """Predicted embedding in the place of each target sentence. # (N, M, D)"""
 
     similarity: Tensor
-    """Cosine of prediction and encode(target). # (N,)"""
+    """Cosine of prediction and encode(target), the mean over target sentences. # (N,)"""
 
     terms: Tensor
-    """Each loss term for which some run has a weight. # (N, K)"""
+    """Each loss term that some run has. # (N, K)"""
 
     loss: Tensor
     """Sum of the terms, weighted. # (N,)"""
 
     token_losses: Tensor | None
-    """Cross-entropy of each token of the target, 0 in padding; None when no term needs them. # (N, T)"""
+    """Cross-entropy of each token of the target sentences, 0 in padding; None when no term needs them.
+    # (N, M, T)"""
 
 
 class Optimization:
@@ -94,7 +91,7 @@ class Optimization:
     def __init__(
         self, specs: Sequence[RunSpec], bundle: LoadedBundle, *, initial: Vector | None = None
     ) -> None:
-        """Encode the targets and the initial z.
+        """Encode the sentences and the initial z.
 
         Args:
             specs: one for each run. Their bundle, device and dtype say what to load; here, what is loaded
@@ -103,33 +100,46 @@ class Optimization:
             initial: z to start from, in place of the specs' inits. # (N, D)
 
         Raises:
-            UserError: a text is too long for the models, or an initial z is missing or unusable.
+            UserError: a text is too long for the models, in a language that they do not have, or an initial z
+                is missing or unusable.
         """
         self.specs = list(specs)
-        """What each run optimises, with the number of updates and the weights that are in force."""
+        """What each run optimises, with the number of updates, learning rate, weights and schedules that are
+        in force."""
         self.bundle = bundle
-        targets = [spec.target for spec in specs]
-        self._targets = bundle.targets(targets)
-        self._target_embedding = bundle.encode(targets, field="target")  # (N, D)
-        self._weigh_terms()
-        self._last_step = self._per_run([[spec.steps] for spec in specs], torch.int64)  # (N, 1)
-
+        bundle.use_threads()
         z = initial_z(self.specs, bundle, initial)  # (N, D)
         self._state = RunState.start(
             z,
-            lr=self._per_run([[spec.lr] for spec in specs], torch.float64),
+            lr=self._per_run([spec.lr for spec in specs]),
             held_norm=held_norm(self.specs, z),
+            optimizers=[OPTIMIZERS[spec.optimizer] for spec in specs],
         )
+        self._last_step = self._per_run([spec.steps for spec in specs], torch.int64)  # (N, 1)
         self._next_step = [0] * len(specs)
         self._done = [False] * len(specs)
+        self._as_recorded: dict[int, tuple[float, dict[str, float]]] = {}
         self._decodes: bool | None = None
+
+        self._forward = ForwardPass(self.specs, bundle, self._effective(z))
+        self._own_texts = OwnTexts(bundle, len(specs))
+        self._scattering = Scattering(self.specs, bundle.device)
+        self._clip_norm = self._per_run([spec.clip or math.inf for spec in specs])  # (N, 1)
+        self._options = {
+            name: {
+                option.name: self._per_run([spec.number(f"{name}.{option.name}") for spec in specs])
+                for option in optimizer.options
+            }
+            for name, optimizer in OPTIMIZERS.items()
+        }
+        self._take_up_specs()
 
         self.raw_initial_z: Vector = z.cpu().numpy().copy()
         """z of step 0 before its norm is held: as `initial` it makes this beginning again. # (N, D)"""
         self.initial_z: Vector = self._effective(z).cpu().numpy()
         """Effective z of step 0. # (N, D)"""
-        self.target_vector: Vector = self._target_embedding.cpu().numpy().copy()
-        """encode(target). # (N, D)"""
+        self.target_vector: Vector = self._forward.target_embeddings[:, 0].cpu().numpy().copy()
+        """encode(target), of the first target sentence. # (N, D)"""
 
     def advance(self, *, decodes: bool | None = None) -> list[Step]:
         """Make one step: evaluate z, update it, and return the rows of the runs that were not done.
@@ -141,21 +151,23 @@ class Optimization:
             decodes: whether the rows are decoded; None: where their specs say so.
         """
         began = time.perf_counter()
+        self.bundle.use_threads()
         self._decodes = decodes
+        self._settle()
+        lr = self._take_settings()  # (N, 1)
         raw_z = self._state.z.detach().requires_grad_()
-        evaluation = self.evaluate(raw_z)
-        # No run's loss depends on another run's z: the gradient of the sum is each run's own.
-        (gradient,) = torch.autograd.grad(evaluation.loss.sum(), raw_z)  # (N, D)
+        evaluation, gradient = self._differentiate(raw_z)  # gradient: (N, D)
         grad_norm = gradient.norm(dim=-1, keepdim=True)  # (N, 1)
-        record = self._record(evaluation, grad_norm, self._token_losses(evaluation))
+        record = self._record(evaluation, grad_norm, lr)
 
         finite = evaluation.loss.isfinite().unsqueeze(-1) & grad_norm.isfinite()  # (N, 1)
-        adam_update(self._state, gradient, runs=finite & (self._state.count < self._last_step))
+        self._update(gradient, evaluation.loss, lr, runs=finite & (self._state.count < self._last_step))
         elapsed_ms = (time.perf_counter() - began) * 1000
 
         running = self._running
-        texts = self._decode(running, record, evaluation)
-        rows = [self._row(run, record, texts.get(run), elapsed_ms) for run in running]
+        is_decoded = [run for run in running if self._is_decoded(run) and record.is_finite(run)]
+        decoded = self.decode(evaluation, is_decoded)
+        rows = [self._row(run, record, decoded.get(run), elapsed_ms) for run in running]
         for row in rows:
             self._done[row.run] = row.lr is None
             self._next_step[row.run] += row.lr is not None
@@ -168,13 +180,134 @@ class Optimization:
             raw_z: (N, D), in the floating-point precision that the loss shall have.
         """
         z = self._effective(raw_z)
-        predicted = self.bundle.predict(z)  # (N, D)
-        needs_logits = any(term.needs_logits for term in self._terms)
-        prediction = self._prediction(predicted, with_logits=needs_logits)
-        terms = torch.stack([term.value(prediction) for term in self._terms], dim=-1)  # (N, K)
+        forward = self._forward(z, self._own_texts.current if self._forward.reads_z else None)
+        terms = torch.stack([term.value(forward) for term in self._forward.terms], dim=-1)  # (N, K)
         loss = (terms * self._weights).sum(dim=-1)  # (N,)
-        token_losses = prediction.token_losses if needs_logits else None
-        return Evaluation(z, predicted, similarity(prediction), terms, loss, token_losses)
+        token_losses = forward.token_losses if self._needs_logits else None
+        return Evaluation(z, forward.predictions, similarity(forward), terms, loss, token_losses)
+
+    def read(self, z: Tensor) -> None:
+        """Read the effective z (N, D) of every run, where a term needs to know what it says."""
+        if self._forward.reads_z:
+            self._read(z, range(len(self.specs)))
+
+    def _differentiate(self, raw_z: Tensor) -> tuple[Evaluation, Tensor]:
+        """What z is, and the gradient of each run's loss with respect to its raw z. # (N, D)"""
+        if self._scattering.is_on:
+            return self._differentiate_copies(raw_z)
+        evaluation = self.evaluate(raw_z)
+        # No run's loss depends on another run's z: the gradient of the sum is each run's own.
+        (gradient,) = torch.autograd.grad(evaluation.loss.sum(), raw_z)
+        return evaluation, gradient
+
+    def _differentiate_copies(self, raw_z: Tensor) -> tuple[Evaluation, Tensor]:
+        """The same where the loss is a mean over copies of z: the predictions are those of z itself."""
+        with torch.no_grad():
+            evaluation = self.evaluate(raw_z)
+        terms, gradient = self._scattering.terms_and_gradient(
+            raw_z,
+            effective=self._effective,
+            terms_of=self._terms_of_copies,
+            weights=self._weights,
+            steps=self._next_step,
+        )
+        return replace(evaluation, terms=terms, loss=(terms * self._weights).sum(dim=-1)), gradient
+
+    def _terms_of_copies(self, z: Tensor, copies: int) -> Tensor:
+        forward = self._forward(z, self._own_texts.current if self._forward.reads_z else None, copies=copies)
+        return torch.stack([term.value(forward) for term in self._forward.terms], dim=-1)  # (N · C, K)
+
+    def _update(self, gradient: Tensor, loss: Tensor, lr: Tensor, *, runs: Tensor) -> None:
+        """Make one update of some of the runs (N, 1), each by its own optimiser."""
+        clipped = clip(gradient, self._clip_norm)
+        for name in {spec.optimizer: None for spec in self.specs}:
+            optimizer = OPTIMIZERS[name]
+            own = torch.tensor([[spec.optimizer == name] for spec in self.specs], device=self.bundle.device)
+            z, slots = optimizer.update(
+                self._state.z,
+                clipped,
+                slots=self._state.slots,
+                count=self._state.age,
+                lr=lr,
+                options=self._options[name],
+            )
+            self._state.accept(z, slots, runs=runs & own)
+        if self._plateaus is not None:
+            after = plateau_update(self._state.plateau, loss.detach(), *self._plateaus)
+            self._state.plateau.copy_(torch.where(runs, after, self._state.plateau))
+
+    # What is done before a row
+
+    def _settle(self) -> None:
+        """Let constraints move z, and read what z says where a term needs to know."""
+        running = self._running
+        for constraint in CONSTRAINTS.values():
+            if move := constraint.move:
+                due = [run for run in running if self._is_due(run, f"{constraint.name}.{move.every}")]
+                if due:
+                    z = self._effective(self._state.z)
+                    self._read(z, due)
+                    self._state.z[due] = move.to(z, self._own_texts.current.round_trip)[due]
+                for run in due:
+                    self._own_texts.forget(run)
+                    self._state.read_z[run] = math.nan
+                    if move.resets(self.specs[run].option(f"{constraint.name}.moments")):
+                        self._state.begin_anew(run)
+        self._read_where_due(running)
+
+    def _is_due(self, run: int, option: str) -> bool:
+        every, step = self.specs[run].number(option), self._next_step[run]
+        return bool(every) and step > 0 and step % every == 0
+
+    def _read_where_due(self, running: Sequence[int]) -> None:
+        """Read z anew at every k-th step; after a checkpoint, the z that was read last."""
+        reads = [run for run in running if self._reads_z[run]]
+        for run in set(running) - set(reads):
+            if self._own_texts.knows(run):
+                self._own_texts.forget(run)
+                self._state.read_z[run] = math.nan
+        due = {run for run in reads if self._next_step[run] % self.specs[run].read_every == 0}
+        unknown = {run for run in reads if run not in due and not self._own_texts.knows(run)}
+        if unknown:
+            was_read = self._state.read_z.isfinite().all(dim=-1).tolist()
+            due |= {run for run in unknown if not was_read[run]}
+            if before := sorted(unknown - due):
+                self._read(self._state.read_z, before)
+        if due:
+            z = self._effective(self._state.z)
+            self._read(z, sorted(due))
+            self._state.read_z[sorted(due)] = z[sorted(due)]
+
+    def _read(self, z: Tensor, runs: Sequence[int]) -> None:
+        most = [self._forward.target_tokens(run) * DECODED_LENGTH_FACTOR for run in range(len(self.specs))]
+        self._own_texts.read(z, self.specs, most, runs=runs)
+
+    def _take_settings(self) -> Tensor:
+        """Take up the weights of this step, and return its learning rates. # (N, 1)"""
+        if not self._as_recorded and not any(spec.schedules for spec in self.specs):
+            return self._state.lr
+        rates = [
+            self._as_recorded[run][0] if run in self._as_recorded else spec.lr_at(self._next_step[run])
+            for run, spec in enumerate(self.specs)
+        ]
+        self._weights = self._weights_of_step()
+        lr = self._per_run(rates)
+        if self._plateaus is not None:
+            recorded = [run in self._as_recorded for run in range(len(self.specs))]
+            is_recorded = torch.tensor(recorded, device=lr.device).unsqueeze(-1)  # (N, 1)
+            lr = torch.where(is_recorded, lr, lr * self._state.plateau[:, 2:])
+        return lr
+
+    def _weights_of_step(self) -> Tensor:
+        """Weights of the terms in the next rows. # (N, K)"""
+        weights = [self.weights(run) for run in range(len(self.specs))]
+        return torch.tensor(
+            [[of_run.get(term.name, 0.0) for term in self._forward.terms] for of_run in weights],
+            dtype=torch.float32,
+            device=self.bundle.device,
+        )
+
+    # Steering
 
     @property
     def done(self) -> bool:
@@ -185,13 +318,19 @@ class Optimization:
         """The step whose row the run gives next; once it is done, the step of its last row."""
         return self._next_step[run]
 
+    def weights(self, run: int) -> Mapping[str, float]:
+        """The weights of a run's terms in its next row."""
+        if run in self._as_recorded:
+            return self._as_recorded[run][1]
+        return self.specs[run].weights_at(self._next_step[run])
+
     def set_lr(self, run: int, lr: float) -> None:
-        """Change a run's learning rate, from the next `advance` on.
+        """Change a run's learning rate, from the next `advance` on; a schedule of it ends.
 
         Raises:
             UserError: the learning rate is not allowed.
         """
-        self._state.lr[run] = check_lr(lr)
+        self.take_spec(run, steered(self.specs[run], self._next_step[run], lr=check_lr(lr)))
 
     def set_weights(self, run: int, weights: Mapping[str, float]) -> None:
         """Change the weights of a run's loss terms, from the next `advance` on. A term left out has none.
@@ -199,8 +338,36 @@ class Optimization:
         Raises:
             UserError: the weights are not allowed.
         """
-        self.specs[run] = with_changes(self.specs[run], weights=dict(weights))
-        self._weigh_terms()
+        spec = self.specs[run]
+        rates = {name: text for name, text in spec.schedules.items() if name == "lr"}
+        self.take_spec(run, with_changes(spec, weights=dict(weights), schedules=rates))
+
+    def take_spec(self, run: int, spec: RunSpec) -> None:
+        """Go on, from the next `advance` on, with the learning rate, weights and schedules of a spec.
+
+        Raises:
+            UserError: a term needs what the bundle does not have; nothing has been changed.
+        """
+        before = self.specs[run]
+        self.specs[run] = spec
+        self._as_recorded.pop(run, None)
+        try:
+            self._take_up_specs()
+        except UserError:
+            self.specs[run] = before
+            self._take_up_specs()
+            raise
+        if spec.schedules.get("lr") != before.schedules.get("lr"):
+            self._state.forget_plateau(run)
+        self._state.lr[run] = spec.lr
+
+    def repeat(self, run: int, *, lr: float, weights: Mapping[str, float]) -> None:
+        """Make the next row with what it was recorded with, and all that follow until `take_spec`."""
+        of_terms = {name: weight for name, weight in weights.items() if weight}
+        changed = of_terms.keys() != set(self._terms_of(run))
+        self._as_recorded[run] = (lr, of_terms)
+        if changed:
+            self._take_up_specs()
 
     def extend(self, run: int, steps: int) -> None:
         """Change the number of a run's updates to a larger one. A run that has made all of its own goes on.
@@ -215,16 +382,39 @@ class Optimization:
         self._last_step[run] = steps
         self._done[run] = self._done[run] and self._next_step[run] < before
 
+    def _terms_of(self, run: int) -> tuple[str, ...]:
+        return tuple(self._as_recorded[run][1]) if run in self._as_recorded else self.specs[run].terms
+
+    def _take_up_specs(self) -> None:
+        """Take up what the specs ask for: a term that no run has is not computed."""
+        terms = [self._terms_of(run) for run in range(len(self.specs))]
+        self._forward.set_terms(terms)
+        needs = [frozenset(chain.from_iterable(TERMS[name].needs for name in of_run)) for of_run in terms]
+        self._needs_logits = any("logits" in of_run for of_run in needs)
+        self._reads_z = [bool(of_run & {"own text", "anchors"}) for of_run in needs]
+        plateaus = [parse_schedule(spec.schedules.get("lr", "constant"), of="lr") for spec in self.specs]
+        self._plateaus: tuple[Tensor, Tensor] | None = None
+        if any(isinstance(plateau, Plateau) for plateau in plateaus):
+            self._plateaus = (
+                self._per_run([each.factor if isinstance(each, Plateau) else 1.0 for each in plateaus]),
+                self._per_run(
+                    [each.patience if isinstance(each, Plateau) else math.inf for each in plateaus]
+                ),
+            )
+        self._weights = self._weights_of_step()
+
+    # Checkpoints
+
     def state_bytes(self, run: int) -> bytes:
         """A run's checkpoint, as safetensors: enough to go on bit for bit."""
         return self._state.run_bytes(run)
 
     def restore(self, run: int, data: bytes) -> None:
-        """Go on with a run from its checkpoint.
+        """Go on with a run from its checkpoint, with the learning rate of then.
 
         Raises:
-            UserError: the checkpoint is damaged, or belongs to other models or a longer run; nothing has been
-                changed.
+            UserError: the checkpoint is damaged, or belongs to other models, another optimiser or a longer
+                run; nothing has been changed.
         """
         before = self.copy_of_state(run)
         self._state.restore_run(run, data)
@@ -246,15 +436,10 @@ class Optimization:
     def _go_on_from_state(self, run: int) -> None:
         self._next_step[run] = int(self._state.count[run])
         self._done[run] = False
+        self._own_texts.forget(run)
+        self.specs[run] = with_changes(self.specs[run], lr=float(self._state.lr[run]))
 
-    def _weigh_terms(self) -> None:
-        """Take up the specs' weights: a term for which no run has one is not computed."""
-        self._terms = [
-            term for term in TERMS.values() if any(spec.weights.get(term.name) for spec in self.specs)
-        ]
-        self._weights = self._per_run(
-            [[spec.weights.get(term.name, 0.0) for term in self._terms] for spec in self.specs], torch.float32
-        )  # (N, K)
+    # Rows
 
     def _effective(self, raw_z: Tensor) -> Tensor:
         """Z · held norm / ‖z‖, or z itself where the norm is free. # (N, D)"""
@@ -263,22 +448,6 @@ class Optimization:
         norm = torch.where(is_held, raw_z.norm(dim=-1, keepdim=True), 1.0)
         return raw_z * (torch.where(is_held, held, 1.0) / norm)
 
-    def _prediction(self, embedding: Tensor, *, with_logits: bool) -> Prediction:
-        return Prediction(
-            embedding=embedding,
-            target_embedding=self._target_embedding,
-            logits=self.bundle.logits(embedding, self._targets) if with_logits else None,  # (N, T, V)
-            target_tokens=self._targets.expected,
-            target_mask=self._targets.mask,
-        )
-
-    def _token_losses(self, evaluation: Evaluation) -> Tensor | None:
-        """Those of the objective, or made because a row of this step is decoded; else None. # (N, T)"""
-        if evaluation.token_losses is not None or not any(map(self._is_decoded, self._running)):
-            return evaluation.token_losses
-        with torch.no_grad():
-            return self._prediction(evaluation.prediction, with_logits=True).token_losses
-
     @property
     def _running(self) -> list[int]:
         return [run for run, done in enumerate(self._done) if not done]
@@ -286,80 +455,91 @@ class Optimization:
     def _is_decoded(self, run: int) -> bool:
         return self.specs[run].decodes(self._next_step[run]) if self._decodes is None else self._decodes
 
-    def _record(self, evaluation: Evaluation, grad_norm: Tensor, token_losses: Tensor | None) -> Record:
+    def _record(self, evaluation: Evaluation, grad_norm: Tensor, lr: Tensor) -> Record:
         """Copy what the rows need to the host, in one transfer: the only one in a step."""
-        parts = {
-            "lr": self._state.lr,
-            "loss": evaluation.loss.unsqueeze(-1),
-            "terms": evaluation.terms,
-            "similarity": evaluation.similarity.unsqueeze(-1),
-            "grad_norm": grad_norm,
-            "z_norm": evaluation.z.norm(dim=-1, keepdim=True),
-            "z": evaluation.z,
-            "prediction": evaluation.prediction,
-            "state": torch.cat([self._state.z, self._state.first_moment, self._state.second_moment], dim=-1),
-        }
-        if token_losses is not None:
-            parts["token_losses"] = token_losses
-        ends = list(accumulate(part.shape[-1] for part in parts.values()))
-        # float64, the precision of lr, holds the float32 values exactly.
-        packed = torch.cat([part.detach() for part in parts.values()], dim=-1).cpu().numpy()
-        return dict(zip(parts, np.split(packed, ends[:-1], axis=-1), strict=True))
+        return Record.of(
+            {
+                "lr": lr,
+                "loss": evaluation.loss.unsqueeze(-1),
+                "terms": evaluation.terms,
+                "similarity": evaluation.similarity.unsqueeze(-1),
+                "grad_norm": grad_norm,
+                "z_norm": evaluation.z.norm(dim=-1, keepdim=True),
+                "z": evaluation.z,
+                "prediction": evaluation.predictions[:, 0],
+                "raw_z": self._state.z,
+                "token_losses": self._token_losses(evaluation),
+                **self._state.slots,
+            }
+        )
 
-    def _decode(
-        self, running: Sequence[int], record: Record, evaluation: Evaluation
-    ) -> dict[int, tuple[str, str]]:
-        """Texts of z and prediction, for the runs that decode in this step."""
-        alike = defaultdict(list)  # runs that one batch can hold
-        for run in running:
-            spec = self.specs[run]
-            finite = all(np.isfinite(values[run]).all() for values in record.values())
-            if finite and self._is_decoded(run):
-                length = DECODED_LENGTH_FACTOR * self._targets.lengths[run]
-                alike[spec.beam, spec.max_decoded_tokens or length].append(run)
-        texts: dict[int, tuple[str, str]] = {}
-        for (beam, max_tokens), runs in alike.items():
-            embeddings = torch.cat([evaluation.z[runs], evaluation.prediction[runs]])  # (2 · runs, D)
-            decoded = decode(self.bundle, embeddings, beam=beam, max_tokens=max_tokens)
-            texts.update(zip(runs, zip(decoded[: len(runs)], decoded[len(runs) :], strict=True), strict=True))
-        return texts
+    def _token_losses(self, evaluation: Evaluation) -> Tensor | None:
+        """Those of the objective, or made because a row of this step is decoded; else None. # (N, M, T)"""
+        if evaluation.token_losses is not None or not any(map(self._is_decoded, self._running)):
+            return evaluation.token_losses
+        with torch.no_grad():
+            return self._forward.token_losses(evaluation.predictions)
 
-    def _row(self, run: int, record: Record, texts: tuple[str, str] | None, elapsed_ms: float) -> Step:
+    def decode(self, evaluation: Evaluation, runs: Sequence[int]) -> dict[int, DecodedRow]:
+        """Texts and measures of some of the runs, at any z that was evaluated."""
+        return decode_rows(
+            self.bundle,
+            self._forward,
+            self.specs,
+            evaluation.z.detach(),
+            evaluation.predictions.detach(),
+            runs=runs,
+            initial_z=self.initial_z,
+        )
+
+    def _row(self, run: int, record: Record, decoded: DecodedRow | None, elapsed_ms: float) -> Step:
         spec, step = self.specs[run], self._next_step[run]
-        loss, grad_norm = record["loss"][run].item(), record["grad_norm"][run].item()
-        state = record["state"][run].astype(np.float32).tobytes() + step.to_bytes(8, "little")
-        decoded_z, decoded_prediction = texts or (None, None)
-        terms = {
-            term.name: value
-            for term, value in zip(self._terms, record["terms"][run].tolist(), strict=True)
-            if spec.weights.get(term.name)
-        }
+        own_terms = self._terms_of(run)
         # As the run would have them alone: the runs beside it decide what the record holds.
-        has_token_losses = texts is not None or any(TERMS[name].needs_logits for name in terms)
+        has_token_losses = decoded is not None or any("logits" in TERMS[name].needs for name in own_terms)
+        loss, grad_norm = record.number(run, "loss"), record.number(run, "grad_norm")
         goes_on = step < spec.steps and math.isfinite(loss) and math.isfinite(grad_norm)
+        names = [term.name for term in self._forward.terms]
+        token_losses = (
+            record.token_losses(run, self._forward.sentence_tokens(run)) if has_token_losses else None
+        )
         return Step(
             run=run,
             step=step,
             loss=loss,
-            terms=terms,
-            similarity=record["similarity"][run].item(),
+            terms={
+                name: value
+                for name, value in zip(names, record.numbers(run, "terms"), strict=True)
+                if name in own_terms
+            },
+            weights=dict(self.weights(run)),
+            similarity=record.number(run, "similarity"),
             grad_norm=grad_norm,
-            z_norm=record["z_norm"][run].item(),
-            lr=record["lr"][run].item() if goes_on else None,
+            z_norm=record.number(run, "z_norm"),
+            lr=record.number(run, "lr") if goes_on else None,
             elapsed_ms=elapsed_ms,
-            z=record["z"][run].astype(np.float32),
-            prediction=record["prediction"][run].astype(np.float32),
-            decoded_z=decoded_z,
-            decoded_prediction=decoded_prediction,
-            match=None if decoded_prediction is None else matches(decoded_prediction, spec.target),
-            token_losses=self._of_tokens(run, record["token_losses"]) if has_token_losses else None,
-            state_hash=sha256(state).hexdigest()[:16],
+            z=record.vector(run, "z"),
+            prediction=record.vector(run, "prediction"),
+            decoded_z=decoded.decoded_z if decoded else None,
+            decoded_prediction=decoded.decoded_prediction if decoded else None,
+            match=decoded.match if decoded else None,
+            sentences=_sentences(decoded, token_losses) if decoded and token_losses else (),
+            measures=decoded.measures if decoded else {},
+            reread_prediction=decoded.reread_prediction if decoded else None,
+            token_losses=None if token_losses is None else tuple(chain.from_iterable(token_losses)),
+            state_hash=record.state_hash(run, ("raw_z", *self._state.own_slots[run]), step),
         )
 
-    def _of_tokens(self, run: int, values: NDArray[np.float64]) -> tuple[float, ...]:
-        """The values (N, T) of a run's expected tokens, without padding."""
-        tokens = self._targets.lengths[run] + TARGET_CONTROL_TOKENS - 1  # the first one is fed, not predicted
-        return tuple(values[run, :tokens].tolist())
+    def _per_run(self, values: Sequence[float], dtype: torch.dtype = torch.float64) -> Tensor:
+        """A number of each run. # (N, 1)"""
+        return torch.tensor(values, dtype=dtype, device=self.bundle.device).unsqueeze(-1)
 
-    def _per_run(self, values: Sequence[Sequence[float]], dtype: torch.dtype) -> Tensor:
-        return torch.tensor(values, dtype=dtype, device=self.bundle.device)
+
+def _sentences(decoded: DecodedRow, token_losses: Sequence[Sequence[float]]) -> tuple[Sentence, ...]:
+    """What is said in the place of each target sentence; nothing where there is only one."""
+    if len(decoded.targets) == 1:
+        return ()
+    return tuple(
+        Sentence(text, sum(losses) / len(losses), match)
+        for text, losses, match in zip(decoded.predictions, token_losses, decoded.matches, strict=True)
+    )

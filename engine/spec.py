@@ -5,32 +5,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from engine.errors import UserError
 from engine.objective import TERMS
+from engine.objective.option import Value
+from engine.optimizers import OPTIMIZERS
+from engine.options import OPTIONS, check_option
+from engine.schedule import Constant, parse_schedule
+from engine.texts import checked_text
 
 PUBLISHED_INIT = "I like cheese."
 PUBLISHED_TARGET = "Once upon a time, there was a little girl named Lily."
 
-MAX_TEXT_CHARACTERS = 10_000
-"""A guard before any tokenizer runs; the limit that matters is the bundle's, in tokens."""
-
-
-def _checked_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("empty; a sentence is needed")
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise ValueError(f"{len(text)} characters; at most {MAX_TEXT_CHARACTERS} are allowed")
-    if "\x00" in text:
-        raise ValueError("contains a NUL character")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("contains a lone surrogate; text must be valid Unicode") from None
-    return text
+MAX_SENTENCES = 64
+"""Most sentences of a context or a continuation."""
 
 
 class _Strict(BaseModel):
@@ -46,7 +37,7 @@ class TextInit(_Strict):
     @field_validator("text")
     @classmethod
     def _is_a_sentence(cls, text: str) -> str:
-        return _checked_text(text)
+        return checked_text(text)
 
     def __str__(self) -> str:
         return self.text
@@ -85,7 +76,7 @@ class FileInit(_Strict):
     def _is_a_name(cls, file: str) -> str:
         if not file.strip():
             raise ValueError("empty; the name of a file is needed")
-        return _checked_text(file.strip())
+        return checked_text(file.strip())
 
     def __str__(self) -> str:
         return f"vector of {self.file}"
@@ -103,14 +94,50 @@ class RunSpec(_Strict):
     target: str = PUBLISHED_TARGET
     """The sentence that the predicted embedding should decode to."""
 
+    continuation: tuple[str, ...] = Field(default=(), max_length=MAX_SENTENCES)
+    """Target sentences after it, each of which should be predicted after the one before."""
+
+    forcing: Literal["teacher", "free"] = "teacher"
+    """What stands before each sentence of the continuation: the true one before it (teacher forcing), or the
+    predicted embedding, through which the gradient goes (free running)."""
+
+    before: tuple[str, ...] = Field(default=(), max_length=MAX_SENTENCES)
+    """Fixed sentences before z."""
+
+    context: tuple[str, ...] = Field(default=(), max_length=MAX_SENTENCES)
+    """Fixed sentences between z and the prediction."""
+
+    source_lang: str | None = Field(default=None, min_length=1, max_length=20)
+    """Language in which texts are encoded, as the bundle's tokenizer names it; None: the bundle's own."""
+
+    target_lang: str | None = Field(default=None, min_length=1, max_length=20)
+    """Language in which embeddings are decoded, likewise."""
+
     weights: dict[str, float] = Field(default_factory=lambda: {"ce": 1.0})
     """Weight of each loss term; the loss is the weighted sum. Names are those of engine.objective.TERMS."""
 
+    schedules: dict[str, str] = Field(default_factory=dict)
+    """How `lr`, or the weight of a term by its name, goes on from its value (engine.schedule)."""
+
+    options: dict[str, int | float | str | tuple[str, ...]] = Field(default_factory=dict)
+    """Options of terms and constraints by their full names (engine.objective.OPTIONS), where they are not the
+    defaults."""
+
+    read_every: int = Field(default=10, ge=1, le=10_000_000)
+    """Where something needs the text of z itself: it is decoded and encoded again at every multiple of this
+    step."""
+
     lr: float = Field(default=0.01, gt=0, le=1000)
-    """Learning rate of Adam; may be changed while the run goes on."""
+    """Learning rate; may be changed while the run goes on."""
 
     steps: int = Field(default=100, ge=1, le=10_000_000)
     """Number of updates; the trajectory has one row more."""
+
+    optimizer: str = "adam"
+    """Name of the optimiser (engine.optimizers.OPTIMIZERS)."""
+
+    clip: float | None = Field(default=None, gt=0, le=1e6)
+    """Largest norm of the gradient, to which a longer one is scaled; None: any."""
 
     norm: Literal["initial", "free"] | float = "initial"
     """L2 norm of the effective z: held to the initial one, free, or held to a number."""
@@ -136,13 +163,21 @@ class RunSpec(_Strict):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the run's random generators."""
 
+    measures: Literal["all", "quick", "none"] = "all"
+    """What is measured of decoded rows: all; only what needs no further pass through the models; nothing."""
+
     vectors: Literal["every", "decoded", "ends"] = "every"
     """For which steps z is kept."""
 
     @field_validator("target")
     @classmethod
     def _target_is_a_sentence(cls, target: str) -> str:
-        return _checked_text(target)
+        return checked_text(target)
+
+    @field_validator("continuation", "before", "context")
+    @classmethod
+    def _are_sentences(cls, sentences: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(checked_text(sentence) for sentence in sentences)
 
     @field_validator("weights")
     @classmethod
@@ -152,9 +187,39 @@ class RunSpec(_Strict):
                 raise ValueError(f"no loss term {name!r}; there are {', '.join(TERMS)}")
             if weight < 0:
                 raise ValueError(f"{name}={weight:g}; a weight is 0 or more")
-        if not any(weights.values()):
-            raise ValueError("at least one loss term needs a weight above 0")
         return weights
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _options_are_known(cls, options: object) -> object:
+        if not isinstance(options, Mapping):
+            return options
+        checked = {name: check_option(name, value) for name, value in options.items()}
+        return {name: value for name, value in checked.items() if value != OPTIONS[name].default}
+
+    @field_validator("optimizer")
+    @classmethod
+    def _optimizer_is_known(cls, optimizer: str) -> str:
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"there are {', '.join(OPTIMIZERS)}")
+        return optimizer
+
+    @field_validator("schedules")
+    @classmethod
+    def _schedules_are_known(cls, schedules: dict[str, str]) -> dict[str, str]:
+        for name in schedules:
+            if name != "lr" and name not in TERMS:
+                raise ValueError(f"no schedule of {name!r}; there are those of lr, {', '.join(TERMS)}")
+        parsed = {name: parse_schedule(text, of=name) for name, text in schedules.items()}
+        return {
+            name: str(schedule) for name, schedule in parsed.items() if not isinstance(schedule, Constant)
+        }
+
+    @model_validator(mode="after")
+    def _something_is_optimised(self) -> Self:
+        if not any(self.weights.values()) and not any(name in TERMS for name in self.schedules):
+            raise ValueError("weights: at least one loss term needs a weight above 0")
+        return self
 
     @field_validator("norm", mode="before")
     @classmethod
@@ -177,6 +242,39 @@ class RunSpec(_Strict):
         """The objective in a few characters: `ce`, or `ce + 0.1 cosine`."""
         terms = [(name, weight) for name, weight in self.weights.items() if weight]
         return " + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in terms)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The target sentences in their order."""
+        return (self.target, *self.continuation)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The loss terms that have a weight, or may get one by a schedule."""
+        return tuple(name for name in TERMS if self.weights.get(name) or name in self.schedules)
+
+    def number(self, name: str) -> float:
+        """The value of an option that is a number, by its full name."""
+        value = self.option(name)
+        if not isinstance(value, (int, float)):
+            raise TypeError(f"{name} is no number")
+        return value
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of an update, as far as it follows from the step: not what a plateau has made."""
+        return self._scheduled("lr", self.lr, step)
+
+    def weights_at(self, step: int) -> dict[str, float]:
+        """The weight of each term in a row."""
+        return {name: self._scheduled(name, self.weights.get(name, 0.0), step) for name in self.terms}
+
+    def _scheduled(self, name: str, base: float, step: int) -> float:
+        text = self.schedules.get(name)
+        return base if text is None else parse_schedule(text, of=name).value(base, step)
+
+    def option(self, name: str) -> Value:
+        """The value of an option, by its full name."""
+        return self.options.get(name, OPTIONS[name].default)
 
     def decodes(self, step: int) -> bool:
         """Whether the texts of this step are decoded."""
@@ -210,14 +308,42 @@ def with_changes(spec: RunSpec, **fields: object) -> RunSpec:
     return parse_spec(**{**spec.model_dump(), **fields})
 
 
-def merge_weights(in_force: Mapping[str, float], changes: Mapping[str, float]) -> dict[str, float]:
-    """The weights of a run's terms after some of them have been set; 0 switches a term off.
+def steered(
+    spec: RunSpec,
+    step: int,
+    *,
+    lr: float | None = None,
+    weights: Mapping[str, float] | None = None,
+    schedules: Mapping[str, str] | None = None,
+) -> RunSpec:
+    """The spec after something has been set before a step: from then on, as if it had always been so.
+
+    A number ends the schedule of what it is set for. A schedule begins at the step, from the value of then.
 
     Raises:
-        UserError: an unknown term, a weight below 0 or not finite, or no term is left.
+        UserError: an unknown term, a weight below 0 or not finite, no term is left, or no schedule.
     """
-    merged = parse_spec(weights={**in_force, **changes}).weights
-    return {term: weight for term, weight in merged.items() if weight}
+    kept = {name: text for name, text in spec.schedules.items() if name not in (weights or {})}
+    if lr is not None:
+        kept.pop("lr", None)
+    base_lr = spec.lr if lr is None else lr
+    base_weights = {**spec.weights, **(weights or {})}
+    for name, text in (schedules or {}).items():
+        try:
+            schedule = parse_schedule(text, of=name).starting_at(step)
+        except ValueError as error:
+            raise UserError(f"schedules.{name}: {text[:60]!r}: {error}") from None
+        if name == "lr" and lr is None:
+            base_lr = spec.lr_at(step) or base_lr
+        elif name in TERMS and name not in (weights or {}):
+            base_weights[name] = spec.weights_at(step).get(name, 0.0)
+        kept[name] = str(schedule)
+    merged = with_changes(spec, lr=base_lr, weights=base_weights, schedules=kept)
+    scheduled = merged.schedules
+    return with_changes(
+        merged,
+        weights={term: weight for term, weight in merged.weights.items() if weight or term in scheduled},
+    )
 
 
 def explain(error: ValidationError) -> str:
@@ -239,6 +365,8 @@ def _explain_one(detail: dict[str, object]) -> str:
         str(part) for i, part in enumerate(location) if not (i == 1 and part in tags and len(location) > 2)
     )
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ").partition(", unable")[0]
+    if not location:  # a rule about several fields, which names them itself
+        return message
     value = detail.get("input")
     shown = "" if isinstance(value, (dict, BaseModel)) else f"{_shortened(value)}: "
     return f"{field}: {shown}{message}"

@@ -1,12 +1,23 @@
 """Step: one row of a trajectory."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is predicted in the place of one target sentence of several."""
+
+    text: str
+    ce: float
+    """Cross-entropy of the target sentence, in nats a token."""
+    match: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +32,9 @@ class Step:
 
     terms: dict[str, float]
     """Each loss term with a weight, by its name and without that weight."""
+
+    weights: dict[str, float]
+    """Weight of each term in this row."""
 
     similarity: float
     """Cosine of the prediction and encode(target), whatever the loss is."""
@@ -41,23 +55,34 @@ class Step:
     """Effective z: what enters the generator. # (D,)"""
 
     prediction: Vector
-    """Predicted embedding. # (D,)"""
+    """Predicted embedding, of the first target sentence where there are several. # (D,)"""
 
     decoded_z: str | None
     """z as text; None in a step that is not decoded."""
 
     decoded_prediction: str | None
-    """The prediction as text; None in a step that is not decoded."""
+    """The prediction as text, all its sentences; None in a step that is not decoded."""
 
     match: bool | None
-    """Whether the decoded prediction is the target; None in a step that is not decoded."""
+    """Whether the decoded prediction is the target, in every sentence; None in a step that is not decoded."""
+
+    sentences: tuple[Sentence, ...]
+    """What is predicted in the place of each target sentence, in a decoded step of a run that has several."""
+
+    measures: Mapping[str, float]
+    """What is measured of a decoded step, by the names of engine.measures.MEASURES."""
+
+    reread_prediction: str | None
+    """What the model predicts from encode(decode(z)), as text; None where that is not asked."""
 
     token_losses: tuple[float, ...] | None
     """Cross-entropy of each token of the target, as `engine.tokens.target_pieces` names them, in nats; their
-    mean is the term `ce`. None in a step that neither has that term nor is decoded."""
+    mean is the term `ce`. Those of several target sentences stand one after the other. None in a step that
+    neither has that term nor is decoded."""
 
     state_hash: str
-    """16 hexadecimal characters of the SHA-256 of raw z, Adam's moments and count, all before update k."""
+    """16 hexadecimal characters of the SHA-256 of raw z, what the optimiser keeps (Adam's moments) and count,
+    all before update k."""
 
     run: int = 0
     """Index of the run in its batch."""

@@ -1,5 +1,7 @@
 """What a verification found: a recorded run made again, and compared row by row."""
 
+import os.path
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +12,12 @@ run is made again on something else than it was recorded on."""
 
 VECTOR_TOLERANCE = 1e-2
 """Allowed distance of a vector, relative to the recorded one's norm, in that case."""
+
+
+_MOST_SHOWN = 60
+"""Characters of a text that one line shows; the first that differs is among them."""
+
+_SHOWN_BEFORE = 20
 
 
 @dataclass(frozen=True)
@@ -25,10 +33,35 @@ class Difference:
     size: float | None
     """Of numbers the absolute difference, of vectors the L2 distance; None for what has neither."""
 
+    @property
+    def texts(self) -> tuple[str, str] | None:
+        """The recorded text and what it is now, where these are two texts."""
+        if isinstance(self.recorded, str) and isinstance(self.now, str):
+            return self.recorded, self.now
+        return None
+
+    @property
+    def unseen(self) -> str:
+        """Where two texts look the same: the first characters that are not; else empty."""
+        if self.texts is None or _look(self.texts[0]) != _look(self.texts[1]):
+            return ""
+        place = len(os.path.commonprefix(self.texts))
+        before, now = (f"U+{ord(text[place]):04X}" if place < len(text) else "the end" for text in self.texts)
+        return f"character {place + 1}: {before} → {now}"
+
     def __str__(self) -> str:
-        values = "" if self.recorded is self.now is None else f" {_shown(self.recorded)} → {_shown(self.now)}"
+        values = "" if self.recorded is self.now is None else f" {' → '.join(self._values)}"
         size = "" if self.size is None else f" ({self.size:.3g} off)"
-        return f"step {self.step}: {self.field}{values}{size}"
+        unseen = f" ({self.unseen})" if self.unseen else ""
+        return f"step {self.step}: {self.field}{values}{size}{unseen}"
+
+    @property
+    def _values(self) -> tuple[str, str]:
+        """What was recorded and what it is now, in a few words each."""
+        start = 0
+        if self.texts is not None and max(map(len, self.texts)) > _MOST_SHOWN:
+            start = max(len(os.path.commonprefix(self.texts)) - _SHOWN_BEFORE, 0)
+        return _shown(self.recorded, start), _shown(self.now, start)
 
 
 @dataclass(frozen=True)
@@ -59,14 +92,19 @@ class Verdict:
         return not self.other_ground
 
     @property
+    def rows(self) -> str:
+        """How many rows were compared, and which."""
+        first, last = self.first_step, self.last_step
+        return f"{last - first + 1} row{'' if first == last else 's'} (steps {first} to {last})"
+
+    @property
     def summary(self) -> str:
         """The outcome in one line."""
-        rows = _rows(self.first_step, self.last_step)
         if self.first is not None:
-            return f"differs from {self.first}; {self.differing_rows} of {rows}"
+            return f"differs from {self.first}; {self.differing_rows} of {self.rows}"
         if self.is_exact:
-            return f"all equal, bit for bit: {rows}"
-        return f"all equal within tolerance: {rows}; {'; '.join(self.other_ground)}"
+            return f"all equal, bit for bit: {self.rows}"
+        return f"all equal within tolerance: {self.rows}; {'; '.join(self.other_ground)}"
 
     @property
     def details(self) -> list[str]:
@@ -112,11 +150,15 @@ def compare_ground(
     ]
 
 
-def _rows(first: int, last: int) -> str:
-    return f"{last - first + 1} row{'' if first == last else 's'} (steps {first} to {last})"
+def _shown(value: object, start: int) -> str:
+    """A value in a few words; of a text those from a character on."""
+    if not isinstance(value, str):
+        return "nothing" if value is None else str(value)
+    shown = value[start : start + _MOST_SHOWN]
+    return f"“{'…' * (start > 0)}{shown}{'…' * (start + _MOST_SHOWN < len(value))}”"
 
 
-def _shown(value: object, longest: int = 60) -> str:
-    if isinstance(value, str):
-        return repr(value) if len(value) <= longest else repr(value[: longest - 1]) + "…"
-    return "nothing" if value is None else str(value)
+def _look(text: str) -> str:
+    """What is left of a text to the eye: all spaces and all that is invisible look alike."""
+    signs = unicodedata.normalize("NFKC", text)
+    return "".join(" " if unicodedata.category(sign)[0] in "ZC" else sign for sign in signs)

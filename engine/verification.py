@@ -93,10 +93,7 @@ def _rows(reader: Reader, run: int, first: int, last: int) -> Iterator[StepRecor
 
 
 def _make_again(again: Optimization, row: StepRecord, weights: Mapping[str, float]) -> Step:
-    if row.lr is not None and math.isfinite(row.lr) and row.lr > 0:
-        again.set_lr(0, row.lr)
-    if weights != again.specs[0].weights:
-        again.set_weights(0, weights)
+    again.repeat(0, lr=again.specs[0].lr if row.lr is None else row.lr, weights=weights)
     (step,) = again.advance(decodes=row.decoded_prediction is not None or row.decoded_z is not None)
     return step
 
@@ -125,6 +122,8 @@ class _Comparison:
             self._number(number, name, getattr(row, name), getattr(step, name))
         for name in sorted({*row.terms, *step.terms}):
             self._number(number, f"terms.{name}", row.terms.get(name), step.terms.get(name))
+        for name, measured in row.measures.items():
+            self._number(number, f"measures.{name}", measured, step.measures.get(name))
         for kind, now in (("z", step.z), ("prediction", step.prediction)):
             self.vectors(number, kind, reader.vector(row.run, number, kind), now)
         for name in ("decoded_z", "decoded_prediction", "match"):

@@ -15,9 +15,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -25,25 +22,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock, Timeout
 
+from engine.active_run import ActiveRun, spec_in_force
 from engine.active_task import TaskDesk
-from engine.breakpoints import Condition, NotFinite, parse_condition
+from engine.breakpoints import NotFinite
 from engine.card import Card
-from engine.commands import (
-    Halt,
-    change_break_points,
-    check_status,
-    parse_break_point,
-    parse_extension,
-    parse_halt,
-    parse_settings,
-)
+from engine.command_desk import CommandDesk
 from engine.environment import environment
 from engine.errors import UserError
-from engine.spec import RunSpec, merge_weights, with_changes
+from engine.spec import RunSpec
 from engine.store.connection import is_damage, network_notice, unwritable
 from engine.store.filesystem import takes_locks
-from engine.store.recording import Claim, DatabaseGoneError, Event, InForce, Recorder, Settings
-from engine.store.records import CommandRecord, Status, StepRecord
+from engine.store.recording import Claim, DatabaseGoneError, Event, Recorder
+from engine.store.records import SentenceRecord, Status, StepRecord
 from engine.store.schema import prepare
 from engine.store.task_queue import TaskQueue
 from engine.task_runners import TaskContext
@@ -51,15 +41,10 @@ from engine.workerfiles import worker_lock, worker_log
 
 if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed
     from engine.models.loading import LoadedBundle
-    from engine.optimizer import Optimization
-    from engine.state import RunState
     from engine.step import Step
 
 IDLE_MINUTES_VARIABLE = "SONAR_EXPLORE_IDLE_MINUTES"
 DEFAULT_IDLE_MINUTES = 10.0
-
-CHECKPOINT_STEPS = 50
-CHECKPOINT_S = 5.0
 
 _POLL_S = 0.02
 _HEARTBEAT_S = 1.0
@@ -103,112 +88,6 @@ def report(line: str) -> None:
     print(time.strftime("%Y-%m-%d %H:%M:%S"), f"[{os.getpid()}]", line, file=sys.stderr, flush=True)
 
 
-@dataclass
-class ActiveRun:
-    """A run whose models are loaded and whose state is in memory."""
-
-    id: int
-    optimization: "Optimization"
-    conditions: list[Condition]
-    """Its break-points."""
-    before: StepRecord | None
-    """The row before the next one."""
-    decoded_before: str | None
-    """The newest decoded prediction before the next row."""
-    weights_asked_for: Mapping[str, float] = field(default_factory=dict)
-    """The spec's, before any were set."""
-    recorded: deque[Settings] = field(default_factory=deque)
-    """What the next rows were made with that are recorded already, and last what is in force after them.
-
-    A run that goes back to its checkpoint after a crash takes the same way again; then this is empty.
-    """
-    halt: Halt | None = None
-    """Where it pauses because that was asked for."""
-    state_before_update: "RunState | None" = None
-    """The state before the last update, kept for a run that pauses when something is not finite."""
-    is_running: bool = True
-    checkpoint_step: int = 0
-    checkpoint_time: float = field(default_factory=time.monotonic)
-
-    @property
-    def spec(self) -> RunSpec:
-        """What is optimised, with the number of updates and the weights that are in force."""
-        return self.optimization.specs[0]
-
-    @property
-    def next_step(self) -> int:
-        """The step whose row comes next."""
-        return self.optimization.next_step(0)
-
-    @property
-    def pauses_when_not_finite(self) -> bool:
-        """Whether it has that break-point."""
-        return NotFinite() in self.conditions
-
-    def advance(self) -> "Step":
-        """Make one step."""
-        if self.is_behind:
-            (step,) = self.optimization.advance()
-            if len(self.recorded) == 1:
-                self._take_up(self.recorded.popleft())
-            return step
-        state = self.optimization.copy_of_state(0) if self.pauses_when_not_finite else None
-        (step,) = self.optimization.advance()
-        if step.lr is not None:
-            self.state_before_update = state
-        return step
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the next row is recorded already."""
-        return bool(self.recorded)
-
-    @property
-    def changed_weights(self) -> Mapping[str, float] | None:
-        """The terms' weights, where they are not those that were asked for at first."""
-        return None if self.spec.weights == self.weights_asked_for else self.spec.weights
-
-    def prepare(self) -> None:
-        """Give the next row what it was made with, if it is recorded already."""
-        if self.is_behind:
-            self._take_up(self.recorded.popleft())
-
-    def _take_up(self, settings: Settings) -> None:
-        self.optimization.set_lr(0, settings.lr)
-        weights = self.weights_asked_for if settings.weights is None else settings.weights
-        if weights != self.spec.weights:
-            self.optimization.set_weights(0, weights)
-
-    def conditions_met(self, row: StepRecord) -> list[Condition]:
-        """The break-points that a row, the one after `before`, runs into."""
-        return [each for each in self.conditions if each.is_met(self.before, row, self.decoded_before)]
-
-    def remember(self, row: StepRecord) -> None:
-        """Take a row as the one before the next."""
-        self.before = row
-        if row.decoded_prediction is not None:
-            self.decoded_before = row.decoded_prediction
-
-    def step_back(self, lr: float) -> None:
-        """Go back to before the last update, if that is known: its result may be why nothing is finite."""
-        self.optimization.go_back(0, self.state_before_update or self.optimization.copy_of_state(0))
-        self.optimization.set_lr(0, lr)  # it may have been changed since
-        self.state_before_update = None
-
-    def checkpoint(self) -> bytes:
-        """The state now, to go on from."""
-        self.checkpoint_step, self.checkpoint_time = self.next_step, time.monotonic()
-        return self.optimization.state_bytes(0)
-
-    @property
-    def checkpoint_is_due(self) -> bool:
-        """The newest checkpoint is too many steps or seconds old."""
-        return (
-            self.next_step - self.checkpoint_step >= CHECKPOINT_STEPS
-            or time.monotonic() - self.checkpoint_time >= CHECKPOINT_S
-        )
-
-
 class Worker:
     """The loop of one worker process."""
 
@@ -217,6 +96,7 @@ class Worker:
         self._recorder = recorder
         self._idle_timeout_s = idle_timeout_s
         self._runs: dict[int, ActiveRun] = {}
+        self._commands = CommandDesk(recorder, self._runs, leave=self._leave)
         self._tasks = TaskDesk(
             TaskQueue(recorder),
             TaskContext(recorder.path, recorder.device, self._load_models),
@@ -244,7 +124,9 @@ class Worker:
                 seen = self._recorder.data_version()  # first: what comes in from now on ends the waiting
                 if not self._recorder.is_in_place():
                     raise DatabaseGoneError
-                self._obey()
+                if self._commands.obey():
+                    self._last_work = time.monotonic()
+                    self._describe_activity()
                 if self._work():
                     self._last_work = time.monotonic()
                 elif time.monotonic() - self._last_work < self._idle_timeout_s:
@@ -289,15 +171,15 @@ class Worker:
         from engine.optimizer import Optimization
 
         try:
-            spec = _spec_in_force(claim.in_force)
+            spec = spec_in_force(claim.in_force)
             bundle = self._load_bundle(claim.run, spec)
             _check_weights(spec.bundle, before=claim.digest, now=bundle.digest)
             initial = None if claim.initial is None else claim.initial[np.newaxis]
             optimization = Optimization([spec], bundle, initial=initial)
             if claim.checkpoint is not None:
                 optimization.restore(0, claim.checkpoint)
-            optimization.set_lr(0, claim.in_force.lr)
-            run = self._active(claim, optimization)
+            optimization.take_spec(0, spec)
+            run = ActiveRun.of(claim, optimization, self._recorder)
             runs_on = environment(str(bundle.device))
         except Exception as error:
             self._fail(claim.run, self._recorder.next_step(claim.run), error)
@@ -313,29 +195,6 @@ class Worker:
         self._runs[run.id] = run
         self._describe_activity()
         report(f"run {run.id}: started at step {run.next_step}")
-
-    def _active(self, claim: Claim, optimization: "Optimization") -> ActiveRun:
-        step = optimization.next_step(0)
-        before, decoded_before = self._recorder.rows_before(claim.run, step)
-        halt = None
-        if resumed := self._recorder.resumed_with(claim.run):
-            arguments, resumed_at = resumed
-            halt = parse_halt(arguments, next_step=resumed_at, steps=claim.in_force.steps)
-        recorded = deque(claim.recorded)
-        if recorded:
-            after = recorded[-1].step + 1
-            recorded.append(Settings(after, claim.in_force.lr, claim.in_force.weights))
-        return ActiveRun(
-            claim.run,
-            optimization,
-            conditions=[parse_condition(condition) for condition in claim.in_force.break_points],
-            before=before,
-            decoded_before=decoded_before,
-            weights_asked_for=RunSpec.model_validate_json(claim.in_force.spec).weights,
-            recorded=recorded,
-            halt=halt,
-            checkpoint_step=step,
-        )
 
     def _load_bundle(self, run: int, spec: RunSpec) -> "LoadedBundle":
         report(f"run {run}: loading {spec.bundle}")
@@ -370,7 +229,6 @@ class Worker:
         was_behind = run.is_behind
         try:
             run.prepare()
-            weights = run.changed_weights
             step = run.advance()
         except Exception as error:
             self._fail(run.id, run.next_step, error)
@@ -388,14 +246,16 @@ class Worker:
             events.append(Event("paused", run.halt.reason))
         pauses = bool(events) and not ends
         if pauses and step.problem is not None:
-            run.step_back(self._recorder.in_force(run.id).lr)
+            run.step_back(spec_in_force(self._recorder.in_force(run.id)))
         is_due = not fails and (is_last or pauses or run.checkpoint_is_due)
         self._recorder.record_step(
             row,
             vectors,
             run.checkpoint() if is_due else None,
             token_losses=step.token_losses,
-            weights=weights,
+            weights=run.changed_weights(step.weights),
+            sentences=[SentenceRecord(each.text, each.ce, each.match) for each in step.sentences],
+            reread_prediction=step.reread_prediction,
             events=events,
             pause_before=run.next_step if pauses else None,
         )
@@ -426,7 +286,7 @@ class Worker:
             traceback.print_exception(error)
             reason = f"{type(error).__name__}: {reason}; the whole error is in the worker's log"
         if "CUDA error" in reason:  # the process can no longer use the card; the next worker can
-            self._is_leaving = True
+            self._leave()
         return reason
 
     def _end(self, run: ActiveRun, step: int, status: Status, event: Event, error: str | None = None) -> None:
@@ -434,150 +294,6 @@ class Worker:
         self._runs.pop(run.id, None)
         self._describe_activity()
         report(f"run {run.id}: {status} at step {step}")
-
-    # Commands
-
-    def _obey(self) -> None:
-        for command in self._recorder.pending_commands():
-            run = None if command.run is None else self._runs.get(command.run)
-            if run is not None and run.is_behind:
-                continue  # it takes effect after the recorded rows, which will soon have been made again
-            try:
-                self._carry_out(command)
-            except (UserError, KeyError, TypeError, ValueError) as error:  # a row may hold anything
-                reason = str(error) if isinstance(error, UserError) else repr(error)
-                self._recorder.reject(command, " ".join(reason.split()))
-            else:
-                self._last_work = time.monotonic()
-                self._describe_activity()
-
-    def _carry_out(self, command: CommandRecord) -> None:
-        if not command.is_readable:
-            raise UserError("its arguments are no JSON object")
-        if command.run is None:
-            if command.kind != "stop":
-                raise UserError(f"{command.kind}: the worker itself can only be stopped")
-            self._is_leaving = True
-            self._recorder.apply(command, None)
-            return
-        run = self._runs.get(command.run)
-        if command.kind not in _COMMANDS:
-            raise UserError(f"{command.kind}: is unknown")
-        status = self._recorder.status(command.run)
-        if run is None and status.is_held_by_worker:
-            # By an earlier one, or by none: its end may not have been certain yet when this one began.
-            self._recorder.mark_crashed()
-            status = self._recorder.status(command.run)
-        in_force = self._recorder.in_force(command.run)
-        try:
-            check_status(command.kind, command.arguments, status=status, steps=in_force.steps)
-        except UserError as error:
-            raise UserError(f"the run {error}") from None
-        _COMMANDS[command.kind](self, command, run, status, in_force)
-
-    def _pause(
-        self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
-    ) -> None:
-        if status is Status.PAUSED:
-            raise UserError("the run is paused already")
-        if run:
-            run.is_running, run.halt = False, None
-        self._recorder.apply(
-            command,
-            self._next_step(command, run),
-            events=[Event("paused", who=command.who)],
-            status=Status.PAUSED,
-            checkpoint=run.checkpoint() if run else None,
-        )
-
-    def _resume(
-        self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
-    ) -> None:
-        step = self._next_step(command, run)
-        halt = parse_halt(command.arguments, next_step=step, steps=in_force.steps)
-        if run:
-            run.is_running, run.halt = True, halt
-        goes_on = status in (Status.QUEUED, Status.LOADING, Status.RUNNING)
-        self._recorder.apply(
-            command,
-            step,
-            events=[Event("resumed", halt.promise if halt else "", command.who)],
-            status=None if goes_on else Status.RUNNING if run else Status.QUEUED,
-        )
-
-    def _stop(self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce) -> None:
-        self._recorder.apply(
-            command,
-            self._next_step(command, run),
-            events=[Event("stopped", who=command.who)],
-            status=Status.STOPPED,
-            checkpoint=run.checkpoint() if run else None,
-        )
-        if run:
-            del self._runs[run.id]
-
-    def _set(self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce) -> None:
-        settings = parse_settings(command.arguments)
-        spec = _spec_in_force(in_force)
-        events = []
-        weights = loss_name = None
-        if settings.weights:
-            weights = merge_weights(spec.weights, settings.weights)
-            loss_name = with_changes(spec, weights=weights).loss_name
-            changes = [
-                f"{term} {spec.weights.get(term, 0):g} → {new:g}" for term, new in settings.weights.items()
-            ]
-            events.append(Event("weight", ", ".join(changes), command.who))
-        if settings.lr is not None:
-            events.append(Event("lr", f"{in_force.lr:g} → {settings.lr:g}", command.who))
-        if run and weights is not None:
-            run.optimization.set_weights(0, weights)
-        if run and settings.lr is not None:
-            run.optimization.set_lr(0, settings.lr)
-        # With a checkpoint at every change, a run that goes on from one steps as it did the first time.
-        self._recorder.apply(
-            command,
-            self._next_step(command, run),
-            events=events,
-            lr=settings.lr,
-            weights=weights,
-            loss_name=loss_name,
-            checkpoint=run.checkpoint() if run else None,
-        )
-
-    def _extend(
-        self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
-    ) -> None:
-        steps = parse_extension(command.arguments, steps=in_force.steps)
-        if run:
-            run.optimization.extend(0, steps)
-        self._recorder.apply(
-            command,
-            self._next_step(command, run),
-            events=[Event("extended", f"{in_force.steps} → {steps}", command.who)],
-            status=Status.QUEUED if status.has_ended else None,
-            steps=steps,
-        )
-
-    def _change_break_points(
-        self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
-    ) -> None:
-        condition = parse_break_point(command.arguments)
-        conditions = change_break_points(command.kind, condition, in_force.break_points)
-        if run:
-            run.conditions = [parse_condition(each) for each in conditions]
-        what = "set" if command.kind == "break" else "removed"
-        self._recorder.apply(
-            command,
-            self._next_step(command, run),
-            events=[Event("break-point", f"{what}: {condition}", command.who)],
-            break_points=conditions,
-        )
-
-    def _next_step(self, command: CommandRecord, run: ActiveRun | None) -> int:
-        """The first step that a command affects."""
-        assert command.run is not None
-        return run.next_step if run else self._recorder.next_step(command.run)
 
     # The process
 
@@ -628,18 +344,10 @@ class Worker:
             recorder.close()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self._is_leaving = True
-
-
-_COMMANDS = {
-    "pause": Worker._pause,
-    "resume": Worker._resume,
-    "stop": Worker._stop,
-    "set": Worker._set,
-    "extend": Worker._extend,
-    "break": Worker._change_break_points,
-    "unbreak": Worker._change_break_points,
-}
 
 
 def _row(run: int, step: "Step") -> StepRecord:
@@ -657,13 +365,8 @@ def _row(run: int, step: "Step") -> StepRecord:
         decoded_prediction=step.decoded_prediction,
         match=step.match,
         state_hash=step.state_hash,
+        measures=step.measures,
     )
-
-
-def _spec_in_force(in_force: InForce) -> RunSpec:
-    """What a run optimises now: as it was asked for, and changed since."""
-    spec = RunSpec.model_validate_json(in_force.spec)
-    return with_changes(spec, steps=in_force.steps, weights=in_force.weights or spec.weights)
 
 
 def _check_weights(name: str, *, before: str | None, now: str) -> None:

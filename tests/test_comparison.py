@@ -163,7 +163,7 @@ def test_fields_that_differ_come_first_with_who_has_which_value(recording: Recor
     assert by_name["lr"].groups == [(0.01, (0, 2)), (0.5, (1,))]
     assert by_name["lr in force"].values == (0.01, 0.5, 0.005)
     assert by_name["weights"].values == ("ce=1", "ce=1", "mse=2")
-    for name in ("init", "target", "steps", "norm", "decode_every", "beam", "bundle", "dtype", "seed"):
+    for name in ("init", "target", "steps", "norm", "decode every", "beam", "bundle", "dtype", "seed"):
         assert not by_name[name].differs, name
     assert {"digest of models", "ran on"} <= by_name.keys()
 
@@ -180,6 +180,25 @@ def test_environments_are_compared_too(recording: Recording) -> None:
     assert by_name["environment: torch"].values == ("2.9.1", "2.9.0")
     assert not by_name["environment: python"].differs
     assert by_name["digest of models"].differs
+
+
+def test_objectives_are_compared_in_words_and_what_a_run_is_without_is_empty(recording: Recording) -> None:
+    first = recording.begin(read_every=5, options={"noise.copies": 8})
+    second = recording.begin(
+        schedules={"lr": "cosine:0:100"},
+        continuation=["One.", "Two."],
+        options={"anchor.sentences": ["A dog."], "noise.level": 0.2},
+    )
+    with Reader(recording.path) as reader:
+        by_name = {field.name: field for field in fields([reader.run(first), reader.run(second)])}
+    assert by_name["read every"].values == (5, 10)
+    assert by_name["noise copies"].values == (8, 0), "the default where a run names none"
+    assert by_name["noise level"].values == (0.1, 0.2)
+    assert by_name["anchor sentences"].values == (None, "A dog.")
+    assert by_name["continuation"].values == (None, "One. / Two.")
+    assert by_name["schedule of lr"].values == (None, "cosine to 0 over 100 steps")
+    assert by_name["clip"].values == (None, None)
+    assert "projection every" not in by_name, "as it is for both by default"
 
 
 def test_predictions_are_those_at_the_step_or_the_last_before(recording: Recording) -> None:

@@ -27,10 +27,12 @@ from engine.export import (
     write_text,
     write_z,
 )
+from engine.measures import MEASURES
+from engine.objective import TERMS
 from engine.spec import RunSpec
 from engine.store.reading import Reader
 from engine.store.recording import Recorder
-from engine.store.records import StepRecord
+from engine.store.records import SentenceRecord, StepRecord
 from engine.store.writing import add_run
 
 AWKWARD = "=cmd|' /C calc'!A0, \"quoted\"\r\nnext\tline \x1b[31m \u202e | \\| ` <b>&amp; 🙂"
@@ -266,10 +268,11 @@ def test_parquet_comes_back_with_types(reader: Reader, tmp_path: Path) -> None:
     table = pq.read_table(path)
     assert {field.name: str(field.type) for field in table.schema} == {
         **dict.fromkeys(("run", "step"), "int64"),
-        **dict.fromkeys(("loss", "ce", "cosine", "mse", "similarity", "lr"), "double"),
-        **dict.fromkeys(("grad_norm", "z_norm", "elapsed_ms"), "double"),
-        **dict.fromkeys(("decoded_z", "decoded_prediction", "state_hash"), "string"),
+        **dict.fromkeys(("loss", *TERMS, "similarity", "lr"), "double"),
+        **dict.fromkeys(("grad_norm", "z_norm", "elapsed_ms", *MEASURES), "double"),
+        **dict.fromkeys(("decoded_z", "decoded_prediction", "state_hash", "reread_prediction"), "string"),
         "match": "bool",
+        "sentences": "list<element: struct<text: string, ce: double, match: bool>>",
     }
     rows = table.to_pylist()
     assert [(row["run"], row["step"]) for row in rows] == [(1, 0), (1, 1), (1, 2), (2, 0)]
@@ -324,3 +327,35 @@ def test_the_name_of_the_file_chooses_the_format() -> None:
     assert format_of(Path("a/b.MD")) is Format.MARKDOWN
     with pytest.raises(UserError, match=r"a\.xlsx: the name should end in one of \.md, \.csv"):
         format_of(Path("a.xlsx"))
+
+
+def test_measures_sentences_and_what_the_text_predicts_are_columns(tmp_path: Path) -> None:
+    path = tmp_path / "measured.db"
+    weights = {"ce": 1.0, "fluency": 0.5}
+    run = add_run(path, RunSpec(continuation=("Two.",), weights=weights), device="cpu", session="tests")
+    recorder = Recorder(path, "cpu", report=print)
+    row = _step(run, 0, AWKWARD)._replace(measures={"round_trip": 0.125})
+    sentences = [SentenceRecord(AWKWARD, None, False), SentenceRecord("Two.", 0.5, True)]
+    recorder.record_step(row, {}, sentences=sentences, reread_prediction="a|b")
+    recorder.record_step(_step(run, 1), {})
+    recorder.close()
+    stored = [{"text": AWKWARD, "ce": None, "match": False}, {"text": "Two.", "ce": 0.5, "match": True}]
+    with Reader(path) as reader:
+        first, second, _ = map(json.loads, _text(reader, Format.JSONL, run).splitlines())
+        assert first["measures"] == dict.fromkeys(MEASURES) | {"round_trip": 0.125}
+        assert (first["sentences"], first["reread_prediction"]) == (stored, "a|b")
+        assert (second["measures"], second["sentences"], second["reread_prediction"]) == (None, None, None)
+        table = list(csv.DictReader(io.StringIO(_text(reader, Format.CSV, run), newline="")))
+        assert (table[0]["round_trip"], table[0]["reread_ce"], table[1]["round_trip"]) == ("0.125", "", "")
+        assert (json.loads(table[0]["sentences"]), table[0]["reread_prediction"]) == (stored, "a|b")
+        write_file(reader, [run], tmp_path / "a.parquet", Format.PARQUET)
+        frame = pq.read_table(tmp_path / "a.parquet").to_pylist()
+        assert (frame[0]["sentences"], frame[0]["round_trip"], frame[1]["sentences"]) == (stored, 0.125, None)
+        markdown = _text(reader, Format.MARKDOWN, run)
+        html = MarkdownIt("commonmark").enable("table").render(markdown)
+        assert html.count("<table>") == 2
+        assert "Decoder CE + 0.5 fluency Loss" in html
+        assert "<td>a|b</td>" in html
+        report = _text(reader, Format.HTML, run)
+        assert "Predicted from its text" in report
+        assert "r-trip: cosine of z" in report

@@ -3,7 +3,7 @@
 import json
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -59,8 +59,11 @@ def _record(database: Path, rows: Sequence[StepRecord]) -> None:
     connection = connect(database)
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany(
-        f"INSERT INTO step ({STEP_COLUMNS}) VALUES (?{', ?' * 12})",
-        [tuple(json.dumps(value) if isinstance(value, dict) else value for value in row) for row in rows],
+        f"INSERT INTO step ({STEP_COLUMNS}) VALUES (?{', ?' * 13})",
+        [
+            tuple(json.dumps(dict(value)) if isinstance(value, Mapping) else value for value in row)
+            for row in rows
+        ],
     )
     connection.execute("COMMIT")
     connection.close()

@@ -102,6 +102,12 @@ def _fill(path: Path) -> None:
             (first,),
         )
         execute("UPDATE step SET weights = '{\"ce\": 2.0}' WHERE step = 2")
+        execute('UPDATE run SET schedules = \'{"lr": "constant"}\' WHERE id = ?', (fork,))
+        execute(
+            'UPDATE step SET measures = \'{"norm": 0.2, "near": null}\', reread_prediction = ?,'
+            ' sentences = \'[["Lily.", 0.5, true], ["A dog.", null, null]]\' WHERE step = 1',
+            (HOSTILE,),
+        )
         for run, status in ((first, "done"), (fork, "running")):
             arguments = {"from": [first, 0], "to": [other, 3], "points": 5}
             execute(
@@ -393,6 +399,12 @@ BAD: dict[str, tuple[Callable[[Parts], Parts], str]] = {
     "bad spec": (_in_row("run", spec='{"lr": -1}'), "run.jsonl: row 1: spec: lr: -1"),
     "spec is no JSON": (_in_row("run", spec="import os"), "run.jsonl: row 1: spec: "),
     "bad terms": (_in_row("step", terms='{"ce": "x"}'), "row 1: terms: is no JSON object of numbers"),
+    "bad schedules": (_in_row("run", schedules='{"lr": 1}'), "schedules: is no JSON object of texts"),
+    "bad measures": (_in_row("step", measures='{"norm": "x"}'), "measures: is no JSON object of numbers"),
+    "bad sentences": (
+        _in_row("step", sentences='[["Lily.", "x", true]]'),
+        "sentences: is no JSON array of sentences",
+    ),
     "bad tags": (_in_row("session", tags='{"a": 1}'), "tags: is no JSON array of texts"),
     "bad task": (_in_row("task", result="[1]"), "result: is no JSON object"),
     "lone surrogate": (_in_row("session", notes="\ud800"), "a value cannot be stored"),

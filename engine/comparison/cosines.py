@@ -55,7 +55,7 @@ class Cosines:
 
 def cosines(reader: Reader, runs: Sequence[int]) -> Cosines:
     """Compare the last stored z of each run with the others', and with inits, targets and contexts."""
-    final_steps = [max(reader.vector_steps(run, "z"), default=None) for run in runs]
+    final_steps = [reader.last_vector_step(run, "z") for run in runs]
     finals = [
         None if step is None else reader.vector(run, step, "z")
         for run, step in zip(runs, final_steps, strict=True)

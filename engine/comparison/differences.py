@@ -36,10 +36,10 @@ class Field:
 
 def fields(runs: Sequence[RunRecord]) -> list[Field]:
     """All fields: those of the spec, the models' digest, the device, the environment; what differs first."""
-    columns = [_values(run) for run in runs]
+    columns, defaults = [_values(run) for run in runs], _defaults()
     names = dict.fromkeys(name for column in columns for name in column)
     table = [
-        Field(name, tuple(column.get(name) for column in columns))
+        Field(name, tuple(column.get(name, defaults.get(name)) for column in columns))
         for name in names
         if name not in _IN_FORCE or any(column[name] != column[_IN_FORCE[name]] for column in columns)
     ]
@@ -47,18 +47,42 @@ def fields(runs: Sequence[RunRecord]) -> list[Field]:
 
 
 def _values(run: RunRecord) -> dict[str, Value]:
-    """A run's fields in the order in which they are shown."""
+    """A run's fields in the order in which they are shown, by their names in words."""
     from engine.spec import RunSpec
 
     defaults = RunSpec().model_dump(mode="json")
     spec = defaults | json.loads(run.spec)
-    asked: dict[str, Value] = {name: _plain(value) for name, value in spec.items()}
+    options, schedules = spec.pop("options"), spec.pop("schedules")
+    asked: dict[str, Value] = {_in_words(name): _plain(value) for name, value in spec.items()}
     asked |= {"init": run.init, "weights": _weights(spec["weights"])}
+    asked |= {f"schedule of {name}": _schedule(name, text) for name, text in schedules.items()}
+    asked |= {_in_words(name): _plain(value) for name, value in options.items()}
     in_force: dict[str, Value] = {"weights in force": _weights(run.weights), "lr in force": run.lr}
     models: dict[str, Value] = {"digest of models": run.bundle_digest, "ran on": run.device}
     environment = {f"environment: {name}": value for name, value in (run.environment or {}).items()}
     forked = None if run.parent_run is None else f"run {run.parent_run}, step {run.parent_step}"
     return {**asked, "origin": run.origin, "forked from": forked, **in_force, **models, **environment}
+
+
+def _in_words(name: str) -> str:
+    """`read every` for a field, `noise copies` for an option."""
+    return name.replace("_", " ").replace(".", " ")
+
+
+def _defaults() -> dict[str, Value]:
+    """What is meant where a run names no value of an option."""
+    from engine.options import OPTIONS
+
+    return {_in_words(name): _plain(option.default) for name, option in OPTIONS.items()}
+
+
+def _schedule(name: str, text: str) -> str:
+    from engine.schedule import parse_schedule
+
+    try:
+        return parse_schedule(text, of=name).describe()
+    except ValueError:  # of another version
+        return text
 
 
 def _weights(weights: Mapping[str, float]) -> str:
@@ -68,4 +92,6 @@ def _weights(weights: Mapping[str, float]) -> str:
 def _plain(value: object) -> Value:
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple) and all(isinstance(text, str) for text in value):
+        return " / ".join(value) or None
+    return json.dumps(value, ensure_ascii=False) if value else None

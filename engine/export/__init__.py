@@ -10,6 +10,7 @@ from engine.export.rows import (
     json_line,
     short_number,
     shown_steps,
+    step_line,
     step_object,
     summary_object,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "runs_of_session",
     "short_number",
     "shown_steps",
+    "step_line",
     "step_object",
     "summary_object",
     "write_file",

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from engine.export.rows import step_object
+from engine.export.rows import finite, step_object, whole_rows
+from engine.measures import MEASURES
 from engine.objective import TERMS
 from engine.store.reading import Reader
 
@@ -20,10 +21,17 @@ COLUMNS = (
     "match",
     "elapsed_ms",
     "state_hash",
+    *MEASURES,
+    "reread_prediction",
+    "sentences",
 )
 
 
 def rows_of(reader: Reader, run_id: int) -> Iterator[dict[str, object]]:
-    """Every row of a run as an object with at least COLUMNS; what does not apply is None."""
-    for step in reader.all_steps(run_id):
-        yield step_object(step) | {"state_hash": step.state_hash}
+    """Every row of a run as an object with at least COLUMNS; what does not apply is None.
+
+    `sentences` is a list of objects with text, ce and match.
+    """
+    for step, aside in whole_rows(reader, run_id):
+        measures = {name: finite(step.measures.get(name)) for name in MEASURES}
+        yield step_object(step, aside) | {"state_hash": step.state_hash} | measures

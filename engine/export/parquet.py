@@ -42,5 +42,9 @@ def _schema() -> "pa.Schema":
         "decoded_prediction": pa.string(),
         "match": pa.bool_(),
         "state_hash": pa.string(),
+        "reread_prediction": pa.string(),
+        "sentences": pa.list_(
+            pa.struct([("text", pa.string()), ("ce", pa.float64()), ("match", pa.bool_())])
+        ),
     }
     return pa.schema([(name, special.get(name, pa.float64())) for name in COLUMNS])

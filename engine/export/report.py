@@ -20,6 +20,8 @@ from engine.command_line import command_line
 from engine.export.charts import HEIGHT, WIDTH, Chart, Curve, Mark, chart
 from engine.export.rows import is_decoded, short_number
 from engine.export.visible import visible
+from engine.gap import GapGroup, all_gap_rows, folded, headline
+from engine.measures import MEASURES
 from engine.spec import RunSpec
 from engine.store.reading import Reader
 from engine.store.records import EventRecord, RunRecord, StepRecord
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 200
 """Rows of a run that its table shows at most."""
+
+MOST_GAP_ROWS = 30
+"""Rows of the gap table at most."""
 
 MOST_EVENTS = 200
 """Events of a run that are listed at most."""
@@ -52,6 +57,9 @@ class _Section:
     rows: Sequence[StepRecord]
     row_count: int
     left_out: str
+    gap: Sequence[GapGroup]
+    gap_headline: str
+    gap_left_out: int
     events: Sequence[EventRecord]
     events_left_out: int
     spec: Mapping[str, str]
@@ -102,6 +110,11 @@ def _section(reader: Reader, run: RunRecord) -> _Section:
     events = reader.events(run.id)
     rows = _shown_rows(steps)
     command = command_line(spec)
+    groups = list(folded(all_gap_rows(reader, run)))
+    gap_headline = headline(run, groups[-1].newest if groups else None)
+    gap = _evenly_with_last(groups, MOST_GAP_ROWS)
+    if all(group.newest.reread_prediction is None for group in groups):
+        gap, groups = [], []
     loss = Curve(_label(run), [(step.step, step.loss) for step in steps])
     similarity = Curve(_label(run), [(step.step, step.similarity) for step in steps])
     return _Section(
@@ -112,6 +125,9 @@ def _section(reader: Reader, run: RunRecord) -> _Section:
         rows,
         len(steps),
         _left_out(steps, rows),
+        gap,
+        gap_headline,
+        len(groups) - len(gap),
         events[:MOST_EVENTS],
         max(0, len(events) - MOST_EVENTS),
         {name: _value(value) for name, value in spec.model_dump().items()},
@@ -144,6 +160,15 @@ def _charts(
         chart("Similarity: cosine of the prediction and encode(target)", [similarity], marks),
         chart("Learning rate", [rates], marks) if len({rate for _, rate in rates.points}) > 1 else None,
         chart("Gradient norm", [Curve("|grad|", [(step.step, step.grad_norm) for step in steps])], marks),
+        *(
+            chart(
+                f"{measure.title}: {measure.description}",
+                [Curve(name, [(step.step, step.measures.get(name)) for step in steps if step.measures])],
+                marks,
+            )
+            for name, measure in MEASURES.items()
+            if any(name in step.measures for step in steps)
+        ),
     ]
     return [each for each in charts if each is not None]
 
@@ -181,6 +206,13 @@ def _evenly(numbers: Sequence[int], count: int) -> list[int]:
     return [numbers[place * len(numbers) // count] for place in range(count)]
 
 
+def _evenly_with_last(groups: Sequence[GapGroup], count: int) -> list[GapGroup]:
+    """At most `count` of them, evenly spaced, the last one among them."""
+    if len(groups) <= count:
+        return list(groups)
+    return [groups[place * (len(groups) - 1) // (count - 1)] for place in range(count)]
+
+
 def _left_out(steps: Sequence[StepRecord], rows: Sequence[StepRecord]) -> str:
     if len(rows) == len(steps):
         return "Every row."
@@ -197,7 +229,7 @@ def _facts(run: RunRecord) -> dict[str, str]:
     is_match = {True: "equals the target", False: "is not the target", None: "was not decoded"}[run.match]
     facts = {
         "Start": run.init,
-        "Target": run.target,
+        "Target": " ".join(run.targets),
         "Objective": run.loss_name,
         "Status": str(run.status) + (f": {run.error}" if run.error else ""),
         "Last prediction": f"{run.decoded_prediction or ''} ({is_match})".strip(),

@@ -2,18 +2,27 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
+from engine.measures import MEASURES
 from engine.objective import TERMS
-from engine.store.records import RunRecord, StepRecord
+from engine.store.reading import Reader
+from engine.store.records import Aside, RunRecord, StepRecord
+
+NO_ASIDE = Aside()
+"""Of a row that was not decoded, or by an older version of the program."""
 
 
-def step_object(step: StepRecord) -> dict[str, object]:
+def step_object(step: StepRecord, aside: Aside = NO_ASIDE) -> dict[str, object]:
     """A row of a trajectory as the command line's contract names it; what does not apply is None.
 
-    `ce`, `cosine` and `mse` are the values of the loss terms before their weights, and None for a term that
-    was not part of the loss. The term `cosine` is minus the similarity: a loss falls as it gets better.
+    The loss terms, each by its name, are their values before their weights, and None for a term that was not
+    part of the loss. The term `cosine` is minus the similarity: a loss falls as it gets better.
+
+    `measures` has every name of `engine.measures.MEASURES`; it is None where nothing was measured.
+    `sentences` holds `{"text", "ce", "match"}` for each target sentence of a run that has several.
     """
+    sentences = [{**each._asdict(), "ce": finite(each.ce)} for each in aside.sentences]
     return {
         "type": "step",
         "run": step.run,
@@ -28,7 +37,25 @@ def step_object(step: StepRecord) -> dict[str, object]:
         "decoded_prediction": step.decoded_prediction,
         "match": step.match,
         "elapsed_ms": finite(step.elapsed_ms),
+        "measures": {name: finite(step.measures.get(name)) for name in MEASURES} if step.measures else None,
+        "sentences": sentences or None,
+        "reread_prediction": aside.reread_prediction,
     }
+
+
+def whole_rows(reader: Reader, run_id: int) -> Iterator[tuple[StepRecord, Aside]]:
+    """The whole trajectory with all that its rows say, read in bounded chunks."""
+    after = -1
+    while chunk := reader.steps(run_id, after=after):
+        after = chunk[-1].step
+        asides = reader.asides(run_id, chunk[0].step, after)
+        yield from ((step, asides.get(step.step, NO_ASIDE)) for step in chunk)
+
+
+def step_line(reader: Reader, step: StepRecord) -> str:
+    """A row as one line of JSON, with what else is stored of it."""
+    asides = reader.asides(step.run, step.step, step.step) if is_decoded(step) else {}
+    return json_line(step_object(step, asides.get(step.step, NO_ASIDE)))
 
 
 def summary_object(run: RunRecord) -> dict[str, object]:
@@ -51,7 +78,7 @@ def summary_object(run: RunRecord) -> dict[str, object]:
     }
 
 
-def json_line(values: Mapping[str, object]) -> str:
+def json_line(values: object) -> str:
     """One line of JSON in plain ASCII: no control character of a decoded text survives in it."""
     return json.dumps(values, ensure_ascii=True, allow_nan=False)
 

@@ -8,5 +8,6 @@ ENCODER_FILE = "encoder.safetensors"
 DECODER_FILE = "decoder.safetensors"
 TOKENIZER_FILE = "tokenizer.model"
 GENERATOR_FOLDER = "generator"
+PRIOR_FILE = "prior.safetensors"
 
 LANGUAGE = "eng_Latn"

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import torch
-from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
+from fairseq2.error import NotSupportedError
 from fairseq2.nn import BatchLayout
 from sonar.inference_pipelines.text import EmbeddingToTextModelPipeline, TextToEmbeddingModelPipeline
 from sonar.models.sonar_text import SonarTextTransformerEncoderModel
@@ -15,6 +17,7 @@ from torch import Tensor
 from engine.bundles import Bundle
 from engine.errors import UserError
 from engine.models.generator import SonarLLM
+from engine.models.prior import load_prior
 from engine.tokens import SOURCE_CONTROL_TOKENS, TARGET_CONTROL_TOKENS
 
 SIMPLE_SENTENCES = (
@@ -28,6 +31,14 @@ SIMPLE_SENTENCES = (
     "They saw a bird in the tree.",
 )
 """The norm of a random z is the mean norm of these sentences' embeddings."""
+
+
+PARAMETERS_A_THREAD = 25_000_000
+"""The mini models, of 25 M, are on two free cores no faster with two threads (30 ms a step), and on two busy
+ones ten times slower."""
+
+_MOST_THREADS = torch.get_num_threads()
+"""What torch takes: the cores, or what OMP_NUM_THREADS says."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,18 @@ class Targets:
 
     lengths: tuple[int, ...]
     """Number of each sentence's own tokens, control symbols left out."""
+
+    def chosen(self, sentences: Tensor) -> Self:
+        """Some of the sentences, by their numbers (R,), in that order."""
+        places = sentences.to(self.fed.device)
+        lengths = tuple(self.lengths[place] for place in sentences.tolist())
+        return type(self)(self.fed[places], self.expected[places], self.mask[places], lengths)
+
+    def repeated(self, copies: int) -> Self:
+        """Each sentence several times, one after the other."""
+        if copies == 1:
+            return self
+        return self.chosen(torch.arange(len(self.lengths)).repeat_interleave(copies))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +95,20 @@ class LoadedBundle:
         for model in (self.encoder, self.decoder, self.generator):
             model.eval().requires_grad_(False)
 
+    def use_threads(self) -> None:
+        """On the CPU, compute with as many threads as models of this size gain from.
+
+        In small models threads wait for one another, and where other programs are busy too, most of the time.
+        """
+        if self.device.type == "cpu" and torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+
+    @cached_property
+    def _threads(self) -> int:
+        models = (self.encoder, self.decoder, self.generator)
+        parameters = sum(weight.numel() for model in models for weight in model.parameters())
+        return max(1, min(_MOST_THREADS, parameters // PARAMETERS_A_THREAD))
+
     @property
     def dim(self) -> int:
         """D, the dimension of an embedding."""
@@ -82,33 +119,61 @@ class LoadedBundle:
         """Mean L2 norm of the embeddings of simple sentences."""
         return float(self.encode(SIMPLE_SENTENCES).norm(dim=-1).mean())
 
-    def encode(self, texts: Sequence[str], *, field: str = "text") -> Tensor:
+    @cached_property
+    def prior(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and variance of each coordinate over embeddings of sentences. # (D,), (D,)
+
+        None where the bundle has none.
+
+        Raises:
+            UserError: the file that holds them is damaged, or of another dimension.
+        """
+        if self.bundle.prior is None:
+            return None
+        prior = load_prior(self.bundle.prior)
+        if len(prior.mean) != self.dim:
+            raise UserError(f"prior: {self.bundle.prior}: of {len(prior.mean)} dimensions; z has {self.dim}")
+        return prior.mean.to(self.device), prior.variance.to(self.device)
+
+    def encode(
+        self, texts: Sequence[str], *, field: str = "text", languages: Sequence[str | None] | None = None
+    ) -> Tensor:
         """Embed texts, one by one: an embedding never depends on the texts beside it.
 
         Args:
             texts: N sentences.
             field: what an error calls them.
+            languages: that they are in, as the tokenizer names them; None: the bundle's own.
 
         Returns:
             (N, D), float32.
 
         Raises:
-            UserError: a text is longer than the encoder can take.
+            UserError: a text is longer than the encoder can take, or the tokenizer does not have
+                the language.
         """
-        tokenize = self.encoder_tokenizer.create_encoder(lang=self.bundle.language, mode="source")
-        for text in texts:
+        embeddings = []
+        for text, language in zip(texts, self._languages(languages, len(texts)), strict=True):
+            tokenize = self._tokenizer_of(self.encoder_tokenizer, language, "source")
             self._check_length(field, len(tokenize(text)), SOURCE_CONTROL_TOKENS)
-        embeddings = self._text_to_embedding.predict(texts, source_lang=self.bundle.language, batch_size=1)
-        return embeddings.float().clone()  # the clone may take part in autograd; an inference tensor may not
+            embeddings.append(self._text_to_embedding.predict([text], source_lang=language))
+        return torch.cat(embeddings).float().clone()  # a clone: inference tensors may not be in autograd
 
-    def targets(self, texts: Sequence[str]) -> Targets:
+    def targets(self, texts: Sequence[str], *, languages: Sequence[str | None] | None = None) -> Targets:
         """Tokenize N target sentences for teacher forcing.
 
+        Args:
+            texts: N sentences.
+            languages: to decode into, as the tokenizer names them; None: the bundle's own.
+
         Raises:
-            UserError: a text is longer than the decoder can take.
+            UserError: a text is longer than the decoder can take, or the tokenizer does not have
+                the language.
         """
-        tokenize = self.decoder_tokenizer.create_encoder(lang=self.bundle.language, mode="target")
-        sequences = [tokenize(text).to(self.device) for text in texts]
+        sequences = [
+            self._tokenizer_of(self.decoder_tokenizer, language, "target")(text).to(self.device)
+            for text, language in zip(texts, self._languages(languages, len(texts)), strict=True)
+        ]
         for sequence in sequences:
             self._check_length("target", len(sequence), TARGET_CONTROL_TOKENS)
         pad = self.decoder_tokenizer.vocab_info.pad_idx or 0
@@ -122,6 +187,20 @@ class LoadedBundle:
             lengths=tuple(len(sequence) - TARGET_CONTROL_TOKENS for sequence in sequences),
         )
 
+    def check_text(self, text: str, *, language: str | None = None) -> None:
+        """Check that encoder and decoder take a text.
+
+        Raises:
+            UserError: it is too long for one of them, or a tokenizer does not have the language.
+        """
+        language = language or self.bundle.language
+        for tokenizer, mode, control_tokens in (
+            (self.encoder_tokenizer, "source", SOURCE_CONTROL_TOKENS),
+            (self.decoder_tokenizer, "target", TARGET_CONTROL_TOKENS),
+        ):
+            tokens = len(self._tokenizer_of(tokenizer, language, mode)(text))
+            self._check_length("text", tokens, control_tokens)
+
     def predict(self, embeddings: Tensor) -> Tensor:
         """Predict the embedding of the sentence after each of N sentences, each a text of its own.
 
@@ -131,9 +210,19 @@ class LoadedBundle:
         Returns:
             (N, D), in the precision of the argument.
         """
-        context = embeddings.to(self.dtype).unsqueeze(1)  # (N, 1, D)
-        prediction: Tensor = self.generator(context)
-        return prediction.squeeze(1).to(embeddings.dtype)
+        return self.predict_each(embeddings.unsqueeze(1)).squeeze(1)
+
+    def predict_each(self, sentences: Tensor) -> Tensor:
+        """Predict, at each place of N texts, the embedding of the sentence after it.
+
+        Args:
+            sentences: (N, S, D), the embeddings of S sentences of each text, in any floating-point precision.
+
+        Returns:
+            (N, S, D), in the precision of the argument.
+        """
+        prediction: Tensor = self.generator(sentences.to(self.dtype))
+        return prediction.to(sentences.dtype)
 
     def logits(self, embeddings: Tensor, targets: Targets) -> Tensor:
         """Logits of the decoder under teacher forcing, each target given its embedding.
@@ -165,6 +254,17 @@ class LoadedBundle:
         return TextToEmbeddingModelPipeline(
             self.encoder, self.encoder_tokenizer, device=self.device, dtype=self.dtype
         )
+
+    def _languages(self, given: Sequence[str | None] | None, count: int) -> list[str]:
+        return [language or self.bundle.language for language in given or [None] * count]
+
+    def _tokenizer_of(self, tokenizer: Tokenizer, language: str, mode: str) -> TokenEncoder:
+        try:
+            return tokenizer.create_encoder(lang=language, mode=mode)
+        except NotSupportedError as error:
+            raise UserError(
+                f"language: {language!r}: the tokenizer of bundle {self.bundle.name} does not have it"
+            ) from error
 
     def _check_length(self, field: str, tokens: int, control_tokens: int) -> None:
         if tokens > self.bundle.max_tokens:

@@ -1,6 +1,7 @@
 """Look at a session file before anything of it is believed."""
 
 import hashlib
+import io
 import json
 import re
 import zlib
@@ -9,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from typing import Any, cast
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipExtFile, ZipFile
 
 from engine.errors import UserError
 from engine.sharing.layout import FIRST_SCHEMA, FORMAT, MANIFEST, MEMBERS, VERSION, Member
@@ -22,6 +23,7 @@ MOST_BYTES = 64 * 2**30
 _MOST_MANIFEST_BYTES = 64 * 2**10
 _MOST_LINE_BYTES = 64 * 2**20
 _MOST_DATA_BYTES = 256 * 2**20
+_BUFFER_BYTES = 2**20
 _PLAUSIBLE_RATIO, _HARMLESS_BYTES = 300, 2**30
 _ENCRYPTED = 0x1
 
@@ -58,7 +60,7 @@ class Archive:
         """
         name = f"{table}.jsonl"
         digest = hashlib.sha256()
-        with self.file.open(name) as member:
+        with self._part(name) as member:
             for number, line in enumerate(iter(lambda: member.readline(_MOST_LINE_BYTES), b""), start=1):
                 digest.update(line)
                 if not line.endswith(b"\n"):
@@ -69,6 +71,10 @@ class Archive:
     def data(self, table: str) -> "DataReader":
         """The bytes of a table, to be taken in the order of its objects."""
         return DataReader(self, f"{table}.bin")
+
+    def _part(self, name: str) -> io.BufferedReader:
+        """A part, unpacked in larger pieces than it is taken in."""
+        return io.BufferedReader(cast(ZipExtFile, self.file.open(name)), _BUFFER_BYTES)
 
     def _check(self, name: str, sha256: str) -> None:
         if sha256 != self.members[name].sha256:
@@ -81,7 +87,7 @@ class DataReader:
     def __init__(self, archive: Archive, name: str) -> None:
         self._archive = archive
         self._name = name
-        self._member = archive.file.open(name)
+        self._member = archive._part(name)
         self._digest = hashlib.sha256()
 
     def take(self, size: int) -> bytes:
@@ -190,7 +196,7 @@ def _members(manifest: Mapping[str, Any]) -> dict[str, Member]:
 
 def _object(text: bytes, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text.decode())
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{where}: is no JSON: {error}") from error
     if not isinstance(value, dict):
@@ -200,3 +206,6 @@ def _object(text: bytes, where: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

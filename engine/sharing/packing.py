@@ -22,6 +22,8 @@ from engine.store.connection import connect_read_only, unreadable
 from engine.store.reading import Reader
 from engine.store.schema import SCHEMA
 
+_BLOCK_BYTES = 2**20
+
 
 def pack_session(database: Path, session: str, path: Path, *, force: bool = False) -> int:
     """Write a session with all that is recorded of its runs; deleted runs are left out.
@@ -85,9 +87,9 @@ def _write(connection: sqlite3.Connection, session: int, archive: ZipFile) -> in
 
 
 def _lines(names: list[str], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:
+    encode = json.JSONEncoder(allow_nan=False).encode
     for row in rows:
-        values = dict(zip(names, row, strict=True))
-        yield json.dumps(values, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+        yield f"{encode(dict(zip(names, row, strict=True)))}\n".encode()
 
 
 def _add(archive: ZipFile, name: str, chunks: Iterable[bytes], compression: int) -> Member:
@@ -96,8 +98,20 @@ def _add(archive: ZipFile, name: str, chunks: Iterable[bytes], compression: int)
     entry.external_attr = 0o644 << 16
     digest, size = hashlib.sha256(), 0
     with archive.open(entry, "w", force_zip64=True) as member:
-        for chunk in chunks:
-            member.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
+        for block in _blocks(chunks):
+            member.write(block)
+            digest.update(block)
+            size += len(block)
     return Member(size, digest.hexdigest())
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in few pieces."""
+    gathered, size = [], 0
+    for chunk in chunks:
+        gathered.append(chunk)
+        size += len(chunk)
+        if size >= _BLOCK_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    yield b"".join(gathered)

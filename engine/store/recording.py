@@ -20,7 +20,7 @@ from engine.store.connection import connect, journal_mode, primary_code
 from engine.store.copies import rescue
 from engine.store.filesystem import files_of
 from engine.store.reading import SELECT_COMMAND, STEP_COLUMNS, command_record, step_records
-from engine.store.records import CardFigures, CommandRecord, Status, StepRecord
+from engine.store.records import CardFigures, CommandRecord, SentenceRecord, Status, StepRecord
 from engine.store.vectors import VectorArray, pack, unpack
 
 T = TypeVar("T")
@@ -28,6 +28,9 @@ T = TypeVar("T")
 _RETRY_S = 1.0
 _TRANSIENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 """What another program or a full disk causes, and time may cure."""
+
+_SAID = "decoded_z, decoded_prediction, match, token_losses, measures, sentences, reread_prediction"
+"""What a row says, and what is known of that."""
 
 _HELD = tuple(str(status) for status in Status if status.is_held_by_worker)
 
@@ -41,6 +44,8 @@ class InForce:
     lr: float
     steps: int
     weights: Mapping[str, float] | None
+    """None: the spec's."""
+    schedules: Mapping[str, str] | None
     """None: the spec's."""
     break_points: tuple[str, ...]
 
@@ -298,6 +303,8 @@ class Recorder:
         *,
         token_losses: Sequence[float] | None = None,
         weights: Mapping[str, float] | None = None,
+        sentences: Sequence[SentenceRecord] = (),
+        reread_prediction: str | None = None,
         events: Sequence[Event] = (),
         pause_before: int | None = None,
     ) -> None:
@@ -315,6 +322,8 @@ class Recorder:
             checkpoint: State to go on from.
             token_losses: Cross-entropy of each token of the target.
             weights: The terms' weights, where they are not the spec's.
+            sentences: What is predicted in the place of each target sentence, where there are several.
+            reread_prediction: What is predicted from the text of z, encoded again.
             events: What happened right after the row.
             pause_before: With the row the run is paused, and `checkpoint` is its state before this step, from
                 which it goes on.
@@ -322,13 +331,26 @@ class Recorder:
         after = row.step + (row.lr is not None)  # from the last row no update is made: it stays at its step
 
         def append(connection: sqlite3.Connection) -> None:
-            texts = row.decoded_z, row.decoded_prediction, row.match
             losses = None if token_losses is None else json.dumps([_rounded(loss) for loss in token_losses])
+            said: tuple[Any, ...] = (
+                row.decoded_z,
+                row.decoded_prediction,
+                row.match,
+                losses,
+                json.dumps({name: _finite(value) for name, value in row.measures.items()})
+                if row.measures
+                else None,
+                json.dumps([[text, _finite(ce), match] for text, ce, match in sentences])
+                if sentences
+                else None,
+                reread_prediction,
+            )
             if row.decoded_prediction is None:
-                texts, losses = _texts_of_same_z(connection, row) or (texts, losses)
+                said = _said_of_same_z(connection, row) or said
             _drop_old_trajectory(connection, row)
             connection.execute(
-                f"INSERT OR REPLACE INTO step ({STEP_COLUMNS}, token_losses, weights) VALUES (?{', ?' * 14})",
+                "INSERT OR REPLACE INTO step (run, step, loss, terms, similarity, grad_norm, z_norm, lr,"
+                f" elapsed_ms, state_hash, weights, {_SAID}) VALUES (?{', ?' * 17})",
                 (
                     row.run,
                     row.step,
@@ -339,13 +361,12 @@ class Recorder:
                     _finite(row.z_norm),
                     row.lr,
                     row.elapsed_ms,
-                    *texts,
                     row.state_hash,
-                    losses,
                     None if weights is None else json.dumps(weights),
+                    *said,
                 ),
             )
-            _index_texts(connection, row.run, row.step, {"z": texts[0], "prediction": texts[1]})
+            _index_texts(connection, row.run, row.step, {"z": said[0], "prediction": said[1]})
             _add_vectors(connection, row.run, row.step, vectors)
             if pause_before is not None:
                 _set_status(connection, row.run, Status.PAUSED, keep_worker=True)
@@ -443,13 +464,20 @@ class Recorder:
         status: Status | None = None,
         lr: float | None = None,
         weights: Mapping[str, float] | None = None,
+        schedules: Mapping[str, str] | None = None,
         loss_name: str | None = None,
         steps: int | None = None,
         break_points: Sequence[str] | None = None,
         checkpoint: bytes | None = None,
     ) -> None:
         """Acknowledge a command together with what it changed; `step` is the first that it affects."""
-        changed = (lr, None if weights is None else json.dumps(weights), loss_name, steps)
+        changed = (
+            lr,
+            None if weights is None else json.dumps(weights),
+            None if schedules is None else json.dumps(schedules),
+            loss_name,
+            steps,
+        )
 
         def acknowledge(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -461,7 +489,8 @@ class Recorder:
                 _set_status(connection, command.run, status, keep_worker=status.is_held_by_worker)
             connection.execute(
                 "UPDATE run SET lr = coalesce(?, lr), weights = coalesce(?, weights),"
-                " loss_name = coalesce(?, loss_name), steps = coalesce(?, steps) WHERE id = ?",
+                " schedules = coalesce(?, schedules), loss_name = coalesce(?, loss_name),"
+                " steps = coalesce(?, steps) WHERE id = ?",
                 (*changed, command.run),
             )
             if break_points is not None:
@@ -559,14 +588,20 @@ def add_event(connection: sqlite3.Connection, run: int, step: int | None, event:
 
 
 def _in_force(connection: sqlite3.Connection, run: int) -> InForce:
-    spec, lr, steps, weights = connection.execute(
-        "SELECT spec, lr, steps, weights FROM run WHERE id = ?", (run,)
+    spec, lr, steps, weights, schedules = connection.execute(
+        "SELECT spec, lr, steps, weights, schedules FROM run WHERE id = ?", (run,)
     ).fetchone()
     conditions = connection.execute(
         "SELECT condition FROM break_point WHERE run = ? ORDER BY id", (run,)
     ).fetchall()
-    in_force = None if weights is None else json.loads(weights)
-    return InForce(spec, lr, steps, in_force, tuple(condition for (condition,) in conditions))
+    return InForce(
+        spec,
+        lr,
+        steps,
+        None if weights is None else json.loads(weights),
+        None if schedules is None else json.loads(schedules),
+        tuple(condition for (condition,) in conditions),
+    )
 
 
 def _set_break_points(connection: sqlite3.Connection, run: int, conditions: Sequence[str], who: str) -> None:
@@ -580,16 +615,14 @@ def _set_break_points(connection: sqlite3.Connection, run: int, conditions: Sequ
     )
 
 
-def _texts_of_same_z(
-    connection: sqlite3.Connection, row: StepRecord
-) -> tuple[tuple[Any, Any, Any], str | None] | None:
-    """Decoded texts, match and token losses that are recorded for a row's z, if it was decoded before."""
-    stored = connection.execute(
-        "SELECT decoded_z, decoded_prediction, match, token_losses FROM step"
+def _said_of_same_z(connection: sqlite3.Connection, row: StepRecord) -> tuple[Any, ...] | None:
+    """What is recorded of the texts of a row's z, if it was decoded before."""
+    stored: tuple[Any, ...] | None = connection.execute(
+        f"SELECT {_SAID} FROM step"
         " WHERE run = ? AND step = ? AND state_hash = ? AND decoded_prediction IS NOT NULL",
         (row.run, row.step, row.state_hash),
     ).fetchone()
-    return None if stored is None else (stored[:3], stored[3])
+    return stored
 
 
 def _drop_old_trajectory(connection: sqlite3.Connection, row: StepRecord) -> None:

@@ -1,9 +1,13 @@
 """What the store gives to its readers: plain frozen values, no ORM objects, no torch."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+NOTHING: Mapping[str, float | None] = MappingProxyType({})
 
 
 class Status(StrEnum):
@@ -112,11 +116,19 @@ class RunRecord:
     """The newest decoded prediction."""
     first_match_step: int | None
     weights: Mapping[str, float]
-    """Each loss term's weight in force: the spec's at first, then what it was last set to."""
+    """Each loss term's weight in force: the spec's at first, then what it was last set to. A schedule starts
+    from it."""
+    schedules: Mapping[str, str]
+    """Schedules in force of `lr` and of weights, by name (`engine.schedule`)."""
     break_points: tuple[str, ...]
     """Conditions under which the run pauses, in the order in which they were set."""
     environment: Mapping[str, str] | None
     """What the run last ran on (`engine.environment`); None before it has started."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target sentences in their order."""
+        return self.target, *json.loads(self.spec).get("continuation", ())
 
 
 class StepRecord(NamedTuple):
@@ -140,6 +152,27 @@ class StepRecord(NamedTuple):
     decoded_prediction: str | None
     match: bool | None
     state_hash: str | None
+    measures: Mapping[str, float | None] = NOTHING
+    """What is measured of a decoded row, by the names of `engine.measures.MEASURES`."""
+
+
+class SentenceRecord(NamedTuple):
+    """What is predicted in the place of one target sentence of several, in a decoded row."""
+
+    text: str
+    ce: float | None
+    """Cross-entropy of the target sentence, nats a token."""
+    match: bool
+
+
+class Aside(NamedTuple):
+    """What a decoded row says besides its two texts."""
+
+    sentences: tuple[SentenceRecord, ...] = ()
+    """What is predicted in the place of each target sentence; nothing for a run that has only one."""
+
+    reread_prediction: str | None = None
+    """What is predicted from the text of z, encoded again; None: it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,12 @@ import sqlite3
 from contextlib import nullcontext
 from pathlib import Path
 
-from filelock import FileLock
-
 from engine.errors import UserError
 from engine.store.connection import connect_read_only, unwritable
 from engine.store.copies import copy_database
 from engine.store.filesystem import takes_locks
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest revision in `migrations/versions`; revisions sort as text."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -43,6 +41,8 @@ def prepare(path: Path) -> None:
     """
     if _revision(path) == SCHEMA:
         return
+    from filelock import FileLock  # its import is not for those who only read
+
     path = Path(os.path.realpath(path))  # by whatever name it was asked for, there is one lock
     if not path.parent.is_dir():  # the lock would make the folder
         raise UserError(f"database: {path}: cannot be written: there is no folder {path.parent}")

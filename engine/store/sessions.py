@@ -93,28 +93,26 @@ def rename_run(path: Path, run: int, name: str | None) -> None:
     """Give a run another name, or none."""
     name = None if name is None else checked_name("name", name)
     with _transaction(path) as connection:
-        _check_run(connection, run)
-        connection.execute("UPDATE run SET name = ? WHERE id = ?", (name, run))
+        _rename(connection, run, name)
 
 
 def move_run(path: Path, run: int, session: str) -> None:
-    """Put a run into another session, which is made if there is none of that name; it gets a number there."""
+    """Put a run into another session, which is made if there is none of that name; it gets a number there.
+
+    An archived session is taken out of the archive, as it is by a new run.
+    """
     session = checked_name("session", session)
     with _transaction(path) as connection:
-        home = _check_run(connection, run)
-        row = connection.execute("SELECT id FROM session WHERE name = ?", (session,)).fetchone()
-        if row is None:
-            row = connection.execute(
-                "INSERT INTO session (name, created, notes) VALUES (?, ?, '') RETURNING id",
-                (session, time.time()),
-            ).fetchone()
-        if row[0] != home:
-            connection.execute(
-                "UPDATE run SET session_id = :to,"
-                " number = (SELECT coalesce(max(number), 0) + 1 FROM run WHERE session_id = :to)"
-                " WHERE id = :run",
-                {"to": row[0], "run": run},
-            )
+        _move(connection, run, session)
+
+
+def rename_and_move_run(path: Path, run: int, name: str | None, session: str) -> None:
+    """Do both or, where either is refused, neither."""
+    name = None if name is None else checked_name("name", name)
+    session = checked_name("session", session)
+    with _transaction(path) as connection:
+        _rename(connection, run, name)
+        _move(connection, run, session)
 
 
 def delete_run(path: Path, run: int) -> None:
@@ -284,6 +282,29 @@ def _check_run(connection: sqlite3.Connection, run: int) -> int:
     if row is None:
         raise UserError(f"run {run}: there is none, or it is deleted")
     return int(row[0])
+
+
+def _rename(connection: sqlite3.Connection, run: int, name: str | None) -> None:
+    _check_run(connection, run)
+    connection.execute("UPDATE run SET name = ? WHERE id = ?", (name, run))
+
+
+def _move(connection: sqlite3.Connection, run: int, session: str) -> None:
+    home = _check_run(connection, run)
+    row = connection.execute("SELECT id FROM session WHERE name = ?", (session,)).fetchone()
+    if row is None:
+        row = connection.execute(
+            "INSERT INTO session (name, created, notes) VALUES (?, ?, '') RETURNING id",
+            (session, time.time()),
+        ).fetchone()
+    if row[0] != home:
+        connection.execute(
+            "UPDATE run SET session_id = :to,"
+            " number = (SELECT coalesce(max(number), 0) + 1 FROM run WHERE session_id = :to)"
+            " WHERE id = :run",
+            {"to": row[0], "run": run},
+        )
+        connection.execute("UPDATE session SET archived = 0 WHERE id = ?", row)
 
 
 def _check_is_free(connection: sqlite3.Connection, which: str, key: int) -> None:

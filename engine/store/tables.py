@@ -86,6 +86,8 @@ class Run(SQLModel, table=True):
     """JSON object: what it last ran on (`engine.environment`)."""
     deleted: float | None = None
     """As a session's."""
+    schedules: str | None = Field(default=None, sa_column=Column(Text))
+    """JSON object: the schedules in force, once something has been set; NULL: the spec's."""
 
 
 class Step(SQLModel, table=True):
@@ -116,6 +118,12 @@ class Step(SQLModel, table=True):
     """JSON array: cross-entropy of each token of the target. Behind what most readers read: it is long."""
     weights: str | None = Field(default=None, sa_column=Column(Text))
     """JSON object: the terms' weights that the loss was made with; NULL: the spec's."""
+    measures: str | None = Field(default=None, sa_column=Column(Text))
+    """JSON object: what is measured of a decoded row (`engine.measures`)."""
+    sentences: str | None = Field(default=None, sa_column=Column(Text))
+    """JSON array: what is predicted in the place of each target sentence, where there are several."""
+    reread_prediction: str | None = Field(default=None, sa_column=Column(Text))
+    """What is predicted from the text of z, encoded again."""
 
 
 class Vector(SQLModel, table=True):

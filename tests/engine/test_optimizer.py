@@ -18,6 +18,7 @@ from engine.decoding import decode
 from engine.errors import UserError
 from engine.models.loaded import LoadedBundle
 from engine.optimizer import Optimization, Step, optimize
+from engine.optimizers import OPTIMIZERS
 from engine.spec import RunSpec
 from engine.state import RunState
 from tests.engine.toy import toy_bundle, toy_spec
@@ -356,7 +357,10 @@ def test_a_checkpoint_of_other_models_is_refused(bundle: LoadedBundle) -> None:
     optimization = Optimization([toy_spec()], bundle)
     before = optimization.state_bytes(0)
     other = RunState.start(
-        torch.ones(1, 16), lr=torch.ones(1, 1, dtype=torch.float64), held_norm=torch.ones(1, 1)
+        torch.ones(1, 16),
+        lr=torch.ones(1, 1, dtype=torch.float64),
+        held_norm=torch.ones(1, 1),
+        optimizers=[OPTIMIZERS["adam"]],
     ).run_bytes(0)
     with pytest.raises(UserError, match=r"^checkpoint: z should be \(32,\) torch.float32; found \(16,\)"):
         optimization.restore(0, other)
@@ -381,7 +385,7 @@ def poison_after(step: int) -> Callable[[object, object, Tensor], Tensor]:
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_row() -> None:
     bundle = toy_bundle()
     bundle.generator.register_forward_hook(poison_after(2))
-    optimization = Optimization([toy_spec(steps=5, decode_every=1)], bundle)
+    optimization = Optimization([toy_spec(steps=5, decode_every=1, measures="quick")], bundle)
     (first,), (second,) = optimization.advance(), optimization.advance()
     before = optimization.state_bytes(0)
     (third,) = optimization.advance()

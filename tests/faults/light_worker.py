@@ -31,14 +31,14 @@ class Formula:
     def next_step(self, run: int) -> int:
         return self._step
 
-    def set_lr(self, run: int, lr: float) -> None:
+    def take_spec(self, run: int, spec: RunSpec) -> None:
+        self.specs[run], self._lr = spec, spec.lr
+
+    def repeat(self, run: int, *, lr: float, weights: Mapping[str, float]) -> None:
         self._lr = lr
 
     def extend(self, run: int, steps: int) -> None:
         self.specs[run] = with_changes(self.specs[run], steps=steps)
-
-    def set_weights(self, run: int, weights: Mapping[str, float]) -> None:
-        self.specs[run] = with_changes(self.specs[run], weights=weights)
 
     def state_bytes(self, run: int) -> bytes:
         return str(self._step).encode()
@@ -57,6 +57,7 @@ class Formula:
                 step=k,
                 loss=loss,
                 terms={"ce": loss},
+                weights={"ce": 1.0},
                 similarity=0.1,
                 grad_norm=1.0,
                 z_norm=1.0,
@@ -68,6 +69,9 @@ class Formula:
                 decoded_z=None,
                 decoded_prediction=None,
                 match=None,
+                sentences=(),
+                measures={},
+                reread_prediction=None,
                 token_losses=None,
             )
         ]

@@ -117,6 +117,37 @@ def test_a_run_is_renamed_and_moved(database: Path, run: int) -> None:
         assert (reader.run(there).session, reader.run(there).number) == ("brand new", 1)
 
 
+def test_a_run_is_renamed_and_moved_at_once_or_not_at_all(database: Path, run: int) -> None:
+    for name, session, wrong in (("bold", "a\nb", "session"), ("a\nb", "another", "name")):
+        with pytest.raises(UserError, match=f"{wrong}: .*a name has 1 to 200 printable characters"):
+            sessions.rename_and_move_run(database, run, name, session)
+    with sqlite3.connect(database) as connection:  # refused after it has been renamed and the session made
+        connection.execute(
+            "CREATE TRIGGER refuse BEFORE UPDATE OF session_id ON run BEGIN SELECT raise(ABORT, 'no'); END"
+        )
+    with pytest.raises(UserError):
+        sessions.rename_and_move_run(database, run, "bold", "another")
+    assert names(database) == ["tests"]
+    with Reader(database) as reader:
+        assert (reader.run(run).name, reader.run(run).session) == (None, "tests")
+    with sqlite3.connect(database) as connection:
+        connection.execute("DROP TRIGGER refuse")
+    sessions.rename_and_move_run(database, run, "bold", "another")
+    with Reader(database) as reader:
+        assert (reader.run(run).name, reader.run(run).session) == ("bold", "another")
+
+
+def test_a_run_that_is_moved_takes_the_session_out_of_the_archive(database: Path, run: int) -> None:
+    there = add_run(database, RunSpec(), device="cpu", session="another")
+    with Reader(database) as reader:
+        another = reader.session("another").id
+    sessions.set_archived(database, another, True)
+    sessions.move_run(database, there, "another")  # where it is: nothing changes
+    assert run_ids(database) == [run]
+    sessions.move_run(database, run, "another")
+    assert run_ids(database) == [run, there]
+
+
 def test_an_archived_session_is_left_out_until_it_is_asked_for_or_used(database: Path, run: int) -> None:
     sessions.set_archived(database, session_id(database), True)
     assert run_ids(database) == []

@@ -218,10 +218,10 @@ def test_an_older_database_that_cannot_be_written_is_named_with_the_reason(old: 
 
 def test_an_upgrade_that_fails_half_way_leaves_the_database_as_it_was(old: Path) -> None:
     connection = sqlite3.connect(old)
-    connection.execute("CREATE TABLE task (id INTEGER PRIMARY KEY)")  # the newest schema's last change
+    connection.execute("ALTER TABLE step ADD COLUMN reread_prediction")  # the newest schema's last change
     connection.close()
     before = content(old)
-    with pytest.raises(UserError, match=r"old\.db: cannot be written: table task already exists"):
+    with pytest.raises(UserError, match=r"old\.db: cannot be written: duplicate column name: reread_"):
         prepare(old)
     assert content(old) == before
     assert list(old.parent.glob("*.backup-*")) == []  # a copy of what is there unchanged

@@ -13,6 +13,7 @@ from engine.control import request, wait_for_command
 from engine.process import is_alive
 from engine.store.reading import Reader
 from engine.store.records import CommandRecord, Status, WorkerRecord
+from tests.worker.forked_workers import use_forked_workers
 
 PATIENCE_S = 120.0
 """Loading the models on a busy machine takes the most of it."""
@@ -76,3 +77,9 @@ def laboratory(tmp_path: Path) -> Iterator[Laboratory]:
     yield laboratory
     if laboratory.database.exists():
         laboratory.kill_worker()
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that this process asks for are forked and begin at once."""
+    use_forked_workers(monkeypatch)

@@ -4,9 +4,10 @@ import math
 
 from torch import Tensor
 
+from engine.active_run import ActiveRun
 from engine.breakpoints import parse_condition
 from engine.optimizer import Optimization
-from engine.worker import ActiveRun
+from engine.spec import with_changes
 from tests.engine.toy import toy_bundle, toy_spec
 
 LIMIT = 8.0
@@ -17,18 +18,32 @@ def no_prediction_beyond_the_limit(module: object, inputs: tuple[Tensor], output
     return output.where(inputs[0].norm(dim=-1, keepdim=True) < LIMIT, math.nan)
 
 
+def active(optimization: Optimization) -> ActiveRun:
+    """A run that pauses where something is not finite."""
+    spec = optimization.specs[0]
+    return ActiveRun(
+        1,
+        optimization,
+        [parse_condition("not-finite")],
+        before=None,
+        decoded_before=None,
+        asked_for=spec,
+        in_force=spec,
+    )
+
+
 def test_a_lower_lr_leads_around_what_is_not_finite() -> None:
     bundle = toy_bundle()
     bundle.generator.register_forward_hook(no_prediction_beyond_the_limit)
     optimization = Optimization([toy_spec(steps=9, lr=0.01, norm="free")], bundle)
-    run = ActiveRun(1, optimization, [parse_condition("not-finite")], before=None, decoded_before=None)
+    run = active(optimization)
     hashes = [run.advance().state_hash, run.advance().state_hash]
 
     optimization.set_lr(0, 100.0)  # a step of this length leads beyond the limit
     last_good = run.advance()
     bad = run.advance()
     assert (bad.step, bad.problem is None) == (3, False)
-    run.step_back(0.01)
+    run.step_back(with_changes(run.spec, lr=0.01))
     assert run.next_step == 2
     again = run.advance()
     assert (again.step, again.state_hash, again.lr) == (2, last_good.state_hash, 0.01)
@@ -44,11 +59,11 @@ def test_a_lower_lr_leads_around_what_is_not_finite() -> None:
 def test_a_run_that_cannot_go_back_stays_where_it_is() -> None:
     """Its first row is not finite: other weights may help, and it is evaluated again."""
     optimization = Optimization([toy_spec(steps=3, weights={"ce": 1.0, "mse": 1e300})], toy_bundle())
-    run = ActiveRun(1, optimization, [parse_condition("not-finite")], before=None, decoded_before=None)
+    run = active(optimization)
     for _ in range(2):
         step = run.advance()
         assert (step.step, step.loss) == (0, math.inf)
-        run.step_back(0.01)
+        run.step_back(run.spec)
     optimization.set_weights(0, {"ce": 1.0})
     assert [run.advance().step for _ in range(4)] == [0, 1, 2, 3]
     assert optimization.done

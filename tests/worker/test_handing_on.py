@@ -14,8 +14,8 @@ from engine.spec import RunSpec
 from engine.store.records import Status
 
 from .conftest import Laboratory
+from .forked_workers import use_forked_workers
 from .records import everything_stored
-from .toy_worker import use_toy_workers
 
 SPEC = RunSpec(device="cpu", steps=40, decode_every=6, beam=1, max_decoded_tokens=6, lr=0.02)
 
@@ -34,7 +34,7 @@ def test_a_paused_run_goes_on_in_another_database(
     laboratories: tuple[Laboratory, Laboratory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = laboratories
-    use_toy_workers(here, monkeypatch)
+    use_forked_workers(monkeypatch, with_toy_models=True)
     whole = queue_run(here.database, SPEC, session="whole")
     paused = queue_run(here.database, SPEC, session="handed on", break_points=["loss>0"])
     here.wait_for_end(whole)
@@ -43,7 +43,6 @@ def test_a_paused_run_goes_on_in_another_database(
     here.wait_for_status(paused, Status.PAUSED)
 
     pack_session(here.database, "handed on", tmp_path / "session.zip")
-    use_toy_workers(there, monkeypatch)
     imported = import_session(tmp_path / "session.zip", there.database).runs[paused]
     there.wait_for_status(imported, Status.PAUSED)
     there.ask(imported, "resume")
@@ -55,7 +54,7 @@ def test_a_run_that_was_going_on_is_stopped_and_goes_on_from_its_checkpoint(
     laboratories: tuple[Laboratory, Laboratory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = laboratories
-    use_toy_workers(here, monkeypatch)
+    use_forked_workers(monkeypatch, with_toy_models=True)
     spec = SPEC.model_copy(update={"steps": 400})
     running = queue_run(here.database, spec, session="handed on")
     here.wait_for_step(running, 60)
@@ -66,7 +65,6 @@ def test_a_run_that_was_going_on_is_stopped_and_goes_on_from_its_checkpoint(
     os.kill(worker.pid, signal.SIGCONT)
     here.wait_for_end(running)
 
-    use_toy_workers(there, monkeypatch)
     imported = import_session(tmp_path / "session.zip", there.database).runs[running]
     with there.reader() as reader:
         assert reader.run(imported).status is Status.STOPPED

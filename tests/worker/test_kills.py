@@ -10,8 +10,8 @@ from engine.spec import RunSpec
 from engine.store.records import Status
 
 from .conftest import Laboratory, wait_until
+from .forked_workers import use_forked_workers
 from .records import everything_stored
-from .toy_worker import use_toy_workers
 
 KILLS = 20
 SPEC = RunSpec(device="cpu", steps=300, decode_every=25, beam=1, max_decoded_tokens=4, lr=0.001)
@@ -20,7 +20,7 @@ SPEC = RunSpec(device="cpu", steps=300, decode_every=25, beam=1, max_decoded_tok
 def test_a_run_killed_twenty_times_is_the_run_that_was_left_alone(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_toy_workers(laboratory, monkeypatch)
+    use_forked_workers(monkeypatch, with_toy_models=True)
     calm = queue_run(laboratory.database, SPEC, session="tests")
     laboratory.wait_for_end(calm)
     moments = random.Random(20)

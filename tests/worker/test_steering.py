@@ -15,6 +15,7 @@ from engine.store.records import Status, StepRecord
 from engine.store.writing import add_command
 
 from .conftest import PATIENCE_S, Laboratory, wait_until
+from .forked_workers import use_forked_workers
 
 BRIEF = {"device": "cpu", "beam": 1, "max_decoded_tokens": 12}
 ENDLESS = RunSpec(**BRIEF, steps=100_000, decode_every=100_000)
@@ -25,7 +26,9 @@ SHORT = RunSpec(**BRIEF, steps=40, decode_every=10, lr=0.03)
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """One database for all tests here, and one worker but for those that kill it."""
     laboratory = Laboratory(tmp_path_factory.mktemp("steering") / "sessions.db")
-    yield laboratory
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_forked_workers(monkeypatch)
+        yield laboratory
     laboratory.kill_worker()
 
 
@@ -247,7 +250,10 @@ def test_a_run_that_is_extended_is_the_run_that_asked_for_more(
     # The texts of what was the last row have been recorded, and stay; all else is as in the longer run.
     expected = list(calm)
     expected[15] = expected[15]._replace(
-        decoded_z=last.decoded_z, decoded_prediction=last.decoded_prediction, match=last.match
+        decoded_z=last.decoded_z,
+        decoded_prediction=last.decoded_prediction,
+        match=last.match,
+        measures=last.measures,
     )
     assert [everything(row) for row in again] == [everything(row) for row in expected]
     longer = rows(laboratory, live)

@@ -11,6 +11,8 @@ from engine.store.records import Status
 from engine.tokens import target_pieces
 from tests.worker.conftest import Laboratory, wait_until
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 
 def test_rows_have_the_cross_entropy_of_each_token(laboratory: Laboratory) -> None:
     fields = {"steps": 4, "decode_every": 2, "device": "cpu", "beam": 1, "max_decoded_tokens": 4}

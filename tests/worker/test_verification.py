@@ -14,6 +14,7 @@ from engine.store.records import Status, TaskRecord
 from engine.verdict import Verdict
 
 from .conftest import PATIENCE_S, Laboratory
+from .forked_workers import use_forked_workers
 
 SPEC = RunSpec(device="cpu", steps=14, decode_every=7, beam=1, max_decoded_tokens=6, lr=0.03, norm=0.5)
 
@@ -22,7 +23,9 @@ SPEC = RunSpec(device="cpu", steps=14, decode_every=7, beam=1, max_decoded_token
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """One database and one worker for all tests here."""
     laboratory = Laboratory(tmp_path_factory.mktemp("verification") / "sessions.db")
-    yield laboratory
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_forked_workers(monkeypatch)
+        yield laboratory
     laboratory.kill_worker()
 
 

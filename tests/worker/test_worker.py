@@ -90,7 +90,12 @@ def test_commands_are_acknowledged_with_the_step_they_took_effect_at(laboratory:
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
-def test_kill_9_loses_nothing_that_was_there_and_the_run_goes_on_bit_for_bit(laboratory: Laboratory) -> None:
+def test_kill_9_loses_nothing_that_was_there_and_the_run_goes_on_bit_for_bit(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many threads as there are cores, as users have it."""
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # they do not keep a core busy while they wait
     calm = queue_run(laboratory.database, SHORT, session="tests")
     laboratory.wait_for_end(calm)
     run = queue_run(laboratory.database, SHORT, session="tests")
@@ -116,6 +121,7 @@ def test_kill_9_loses_nothing_that_was_there_and_the_run_goes_on_bit_for_bit(lab
         assert "crashed" in [event.kind for event in reader.events(run)]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_run_whose_worker_is_only_found_dead_later_can_be_resumed(laboratory: Laboratory) -> None:
     """The machine was restarted within seconds: a new worker could not know yet that the old one is gone."""
     run = queue_run(laboratory.database, SHORT, session="tests")
@@ -144,6 +150,7 @@ def test_a_run_whose_worker_is_only_found_dead_later_can_be_resumed(laboratory: 
         ]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_run_does_not_go_on_with_other_weights_than_it_began_with(laboratory: Laboratory) -> None:
     run = queue_run(laboratory.database, SHORT, session="tests")
     laboratory.wait_for_end(run)
@@ -162,6 +169,7 @@ def test_a_run_does_not_go_on_with_other_weights_than_it_began_with(laboratory: 
         assert reader.steps(run) == before
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_an_idle_worker_leaves_and_its_paused_run_stays_paused(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +225,7 @@ def test_what_cannot_be_loaded_fails_the_run_with_one_clear_line(
     assert "\n" not in record.error
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_rows_that_make_no_sense_are_answered_and_the_worker_lives_on(laboratory: Laboratory) -> None:
     run = queue_run(laboratory.database, LONG, session="tests")
     laboratory.wait_for_step(run, 1)

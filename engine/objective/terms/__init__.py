@@ -1,0 +1,1 @@
+"""The loss terms, one file each, which holds a `TERM`."""

@@ -1,0 +1,112 @@
+"""What z itself says: decoded, and encoded again. Some terms and constraints need to know it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.decoding import decode
+from engine.errors import UserError
+from engine.models.loaded import LoadedBundle, Targets
+from engine.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class OwnText:
+    """What the z of N runs were read as."""
+
+    texts: tuple[str, ...]
+    """decode(z)"""
+
+    round_trip: Tensor
+    """encode(decode(z)). # (N, D)"""
+
+    tokens: Targets
+    """The texts, for the decoder under teacher forcing."""
+
+
+class OwnTexts:
+    """Remembers what each of N runs was last read as."""
+
+    def __init__(self, bundle: LoadedBundle, runs: int) -> None:
+        self._bundle = bundle
+        self._texts: list[str | None] = [None] * runs
+        self._languages: list[str | None] = [None] * runs
+        self._round_trips = torch.zeros(runs, bundle.dim, device=bundle.device)  # (N, D)
+        self._current: OwnText | None = None
+
+    def knows(self, run: int) -> bool:
+        """Whether the run has been read."""
+        return self._texts[run] is not None
+
+    def forget(self, run: int) -> None:
+        """Take it that the run was never read."""
+        self._texts[run], self._current = None, None
+
+    def read(
+        self, z: Tensor, specs: Sequence[RunSpec], most_tokens: Sequence[int], *, runs: Sequence[int]
+    ) -> None:
+        """Decode the effective z of some runs, and encode the texts again.
+
+        Args:
+            z: of N runs. # (N, D)
+            specs: of N runs: their beams and languages.
+            most_tokens: that each run's text may have, unless its spec says otherwise.
+            runs: those to read.
+        """
+        chosen = [specs[run] for run in runs]
+        texts = decode_each(self._bundle, chosen, z[list(runs)], [most_tokens[run] for run in runs])
+        for run, spec, text in zip(runs, chosen, texts, strict=True):
+            self._texts[run], self._languages[run] = text, spec.target_lang
+            self._round_trips[run] = encode_own(self._bundle, text, spec.target_lang)
+        self._current = None
+
+    @property
+    def current(self) -> OwnText:
+        """What the runs were last read as; for one that was not, an empty text and zeros."""
+        if self._current is None:
+            texts = tuple(text or "" for text in self._texts)
+            tokens = own_tokens(self._bundle, texts, self._languages)
+            self._current = OwnText(texts, self._round_trips.clone(), tokens)
+        return self._current
+
+
+def encode_own(bundle: LoadedBundle, text: str, language: str | None) -> Tensor:
+    """Embedding of a text that was decoded. # (D,)"""
+    return bundle.encode([_fitting(bundle, text, language)], languages=[language]).squeeze(0)
+
+
+def own_tokens(bundle: LoadedBundle, texts: Sequence[str], languages: Sequence[str | None]) -> Targets:
+    """Texts that were decoded, for the decoder under teacher forcing."""
+    fitting = [_fitting(bundle, text, language) for text, language in zip(texts, languages, strict=True)]
+    return bundle.targets(fitting, languages=languages)
+
+
+def decode_each(
+    bundle: LoadedBundle, specs: Sequence[RunSpec], embeddings: Tensor, most_tokens: Sequence[int]
+) -> list[str]:
+    """Decode R embeddings (R, D), each as its spec says; those that can be share a batch."""
+    alike: dict[tuple[int, int, str | None], list[int]] = {}
+    for place, (spec, most) in enumerate(zip(specs, most_tokens, strict=True)):
+        alike.setdefault((spec.beam, spec.max_decoded_tokens or most, spec.target_lang), []).append(place)
+    texts = [""] * len(specs)
+    for (beam, most, language), places in alike.items():
+        decoded = decode(bundle, embeddings[places], beam=beam, max_tokens=most, language=language)
+        for place, text in zip(places, decoded, strict=True):
+            texts[place] = text
+    return texts
+
+
+def _fitting(bundle: LoadedBundle, text: str, language: str | None) -> str:
+    """The text, or as much of its beginning as the models take.
+
+    A decoded text may have more tokens than it was made of when it is cut into tokens anew.
+    """
+    while True:
+        try:
+            bundle.check_text(text, language=language)
+        except UserError:
+            text = text[: len(text) * 9 // 10]
+        else:
+            return text

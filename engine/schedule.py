@@ -1,0 +1,248 @@
+"""Schedules: how a learning rate, or the weight of a loss term, changes from step to step.
+
+    constant                   the value itself
+    warmup:N                   value · (t + 1) / N for the first N steps, then the value
+    linear:END:N               in a straight line from the value to END over N steps, then END
+    cosine:END:N               along half a cosine from the value to END over N steps, then END
+    plateau:FACTOR:PATIENCE    the value times FACTOR whenever the loss has not become lower for more than
+                               PATIENCE steps; of a learning rate alone
+
+t counts from step 0, or from STEP where @STEP is added; before that the value holds. What `plateau` has seen
+is not a function of the step, so it is kept with the run's state, and `plateau_update` brings it up to date.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_STEPS = 10_000_000
+MAX_LR = 1000
+
+PLATEAU_START = (math.inf, 0.0, 1.0)
+"""What `plateau` begins with: the lowest loss, the steps since then, and what the value is multiplied by."""
+
+PLATEAU_THRESHOLD = 1e-4
+"""A loss counts as lower when it is so by more than this share of the lowest."""
+
+_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(ABC):
+    """How a value changes from step to step. `str` gives the canonical text, which `parse_schedule` reads."""
+
+    origin: int = 0
+    """Step at which it begins."""
+
+    def __str__(self) -> str:
+        return self._text() + (f"@{self.origin}" if self.origin else "")
+
+    def value(self, base: float, step: int) -> float:
+        """The value at a step, where `base` is what it is without a schedule."""
+        return base if step < self.origin else self._value(base, step - self.origin)
+
+    def starting_at(self, step: int) -> Self:
+        """The same schedule, beginning at a step."""
+        return replace(self, origin=step)
+
+    def describe(self) -> str:
+        """The schedule in a few words, for a screen."""
+        return self._description() + (f", from step {self.origin}" if self.origin else "")
+
+    @abstractmethod
+    def _value(self, base: float, t: int) -> float:
+        """The value t steps after the origin."""
+
+    @abstractmethod
+    def _text(self) -> str:
+        """The canonical text without the origin."""
+
+    @abstractmethod
+    def _description(self) -> str:
+        """The description without the origin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant(Schedule):
+    """The value itself, at every step."""
+
+    def starting_at(self, step: int) -> Self:
+        """The same: it makes no difference."""
+        return self
+
+    def _value(self, base: float, t: int) -> float:
+        return base
+
+    def _text(self) -> str:
+        return "constant"
+
+    def _description(self) -> str:
+        return "constant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp(Schedule):
+    """From value / N to the value, in N steps."""
+
+    steps: int
+
+    def _value(self, base: float, t: int) -> float:
+        return base * (t + 1) / self.steps if t < self.steps else base
+
+    def _text(self) -> str:
+        return f"warmup:{self.steps}"
+
+    def _description(self) -> str:
+        return f"warm-up over {_steps(self.steps)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Schedule):
+    """From the value to another in a straight line."""
+
+    end: float
+    steps: int
+
+    def _value(self, base: float, t: int) -> float:
+        return base + (self.end - base) * (t / self.steps) if t < self.steps else self.end
+
+    def _text(self) -> str:
+        return f"linear:{_canonical(self.end)}:{self.steps}"
+
+    def _description(self) -> str:
+        return f"linear to {self.end:g} over {_steps(self.steps)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine(Schedule):
+    """From the value to another along half a cosine."""
+
+    end: float
+    steps: int
+
+    def _value(self, base: float, t: int) -> float:
+        covered = (1 - math.cos(math.pi * t / self.steps)) / 2
+        return base + (self.end - base) * covered if t < self.steps else self.end
+
+    def _text(self) -> str:
+        return f"cosine:{_canonical(self.end)}:{self.steps}"
+
+    def _description(self) -> str:
+        return f"cosine to {self.end:g} over {_steps(self.steps)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau(Schedule):
+    """Lower by a factor whenever the loss stops falling. `value` leaves out what the state says."""
+
+    factor: float
+    patience: int
+
+    def _value(self, base: float, t: int) -> float:
+        return base
+
+    def _text(self) -> str:
+        return f"plateau:{_canonical(self.factor)}:{self.patience}"
+
+    def _description(self) -> str:
+        return f"× {self.factor:g} when stuck for over {_steps(self.patience)}"
+
+
+def parse_schedule(text: str, *, of: str) -> Schedule:
+    """Read a schedule as people write it.
+
+    Args:
+        text: as in `cosine:0.001:200@50`.
+        of: what follows it: `lr`, or the name of a loss term.
+
+    Raises:
+        ValueError: it is none; the line says what is allowed.
+    """
+    form, at, origin = text.strip().partition("@")
+    schedule: Schedule
+    match form.split(":"):
+        case ["constant"]:
+            schedule = Constant()
+        case ["warmup", steps]:
+            schedule = WarmUp(steps=_whole("N", steps, low=1))
+        case ["linear", end, steps]:
+            schedule = Linear(end=_end(end, of=of), steps=_whole("N", steps, low=1))
+        case ["cosine", end, steps]:
+            schedule = Cosine(end=_end(end, of=of), steps=_whole("N", steps, low=1))
+        case ["plateau", factor, patience] if of == "lr":
+            schedule = Plateau(factor=_factor(factor), patience=_whole("PATIENCE", patience, low=0))
+        case _:
+            forms = "constant, warmup:N, linear:END:N, cosine:END:N"
+            forms += ", plateau:FACTOR:PATIENCE" if of == "lr" else ""
+            raise ValueError(f"allowed are {forms}; @STEP at the end says where it begins")
+    return schedule.starting_at(_whole("STEP", origin, low=0)) if at else schedule
+
+
+def plateau_update(state: Tensor, loss: Tensor, factor: Tensor, patience: Tensor) -> Tensor:
+    """What `plateau` has seen after one more loss, as torch's ReduceLROnPlateau counts. # (N, 3)
+
+    Nothing is changed in place and nothing is read by the host.
+
+    Args:
+        state: lowest loss, steps since then, and what the value is multiplied by; at first PLATEAU_START.
+            # (N, 3) float64
+        loss: (N,) or (N, 1)
+        factor: what the multiplier is multiplied by. # (N, 1) float64
+        patience: steps without a lower loss that are borne; infinite where a run has no such schedule, or it
+            has not begun: what it has seen stays. # (N, 1) float64
+    """
+    lowest, waited, multiplier = state[:, :1], state[:, 1:2], state[:, 2:]  # (N, 1)
+    current = loss.reshape(-1, 1).to(state.dtype)
+    is_lower = current < lowest * (1 - PLATEAU_THRESHOLD)
+    waited = (waited + 1).where(~is_lower, 0.0)
+    is_over = waited > patience
+    new = state.new_empty(state.shape)
+    new[:, :1] = current.where(is_lower, lowest)
+    new[:, 1:2] = waited.where(~is_over, 0.0)
+    new[:, 2:] = (multiplier * factor).where(is_over, multiplier)
+    return new.where(patience.isfinite(), state)
+
+
+def _whole(symbol: str, text: str, *, low: int) -> int:
+    number = int(text) if _WHOLE.fullmatch(text) else -1
+    if not low <= number <= MAX_STEPS:
+        raise ValueError(f"{symbol}: allowed is a whole number, {low} to {MAX_STEPS}")
+    return number
+
+
+def _end(text: str, *, of: str) -> float:
+    number = _number(text)
+    if of == "lr" and not 0 <= number <= MAX_LR:
+        raise ValueError(f"END: allowed is a number, 0 to {MAX_LR}")
+    if not 0 <= number < math.inf:
+        raise ValueError("END: allowed is a number, 0 or more")
+    return number
+
+
+def _factor(text: str) -> float:
+    number = _number(text)
+    if not 0 < number < 1:
+        raise ValueError("FACTOR: allowed is a number above 0 and below 1")
+    return number
+
+
+def _number(text: str) -> float:
+    """The number; NaN where the text is none."""
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
+
+
+def _canonical(number: float) -> str:
+    is_whole = number.is_integer() and number < 1e15
+    return str(int(number)) if is_whole else repr(number)
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"

@@ -1,0 +1,24 @@
+"""What the process holds off which workers are forked: all that a worker imports, and models, loaded.
+
+It makes no step itself: a process that has started threads for its computations cannot be forked.
+"""
+
+import torch
+
+import engine.interpolation
+import engine.optimizer
+import engine.verification
+import engine.worker
+from engine.models import loading
+from tests.engine.toy import toy_bundle
+
+_TOY_MODELS = toy_bundle()
+
+loading.load_bundle("mini", device="cpu")
+
+
+def serve(arguments: list[str], *, with_toy_models: bool) -> int:
+    """What a worker's process does; the toy models are called `mini` too."""
+    if with_toy_models:
+        loading._loaded["mini", torch.device("cpu"), torch.float32] = _TOY_MODELS
+    return engine.worker.main(arguments)
