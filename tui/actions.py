@@ -27,6 +27,7 @@ class Place(StrEnum):
     NEAREST = "Among the nearest vectors"
     CHART = "In the full-screen chart"
     COMPARE = "In a comparison of runs"
+    GAP = "In the gap view of a run"
     FORM = "In the form for a new run"
     CHOICE = "On a choice in that form"
     PRESET_NAME = "When it asks for a preset's name"
@@ -168,6 +169,7 @@ ACTIONS: tuple[Action, ...] = (
         "Show the marked runs side by side",
         footer="X compare",
     ),
+    Action("gap", Place.EXPLORER, "G", "G", "gap", "What z says, and what comes of z and of its text"),
     Action("next_chart", Place.EXPLORER, "c", "c", "other figure", "Draw terms, similarity, lr … instead"),
     Action("toggle_log", Place.EXPLORER, "y", "y", "log scale", "Draw it on a logarithmic scale, or not"),
     Action("open_chart", Place.EXPLORER, "C", "C", "chart", "Show the figure on the whole screen"),
@@ -261,6 +263,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("first_line", Place.COMPARE, "home", "home", "first line", "Scroll to the first line"),
     Action("last_line", Place.COMPARE, "end", "end", "last line", "Scroll to the last line"),
     Action("close", Place.COMPARE, "escape,q,X", "esc", "close", "Close the comparison"),
+    Action("previous_group", Place.GAP, "up,k", "↑", "line up", "Go to the steps above; stops following"),
+    Action("next_group", Place.GAP, "down,j", "↓", "line down", "Go to the steps below"),
+    Action("page_up", Place.GAP, "pageup", "pgup", "page up", "Move up a screenful"),
+    Action("page_down", Place.GAP, "pagedown", "pgdn", "page down", "Move down a screenful"),
+    Action("first_group", Place.GAP, "home", "home", "first", "Go to the first decoded row"),
+    Action("last_group", Place.GAP, "end", "end", "newest", "Go to the newest decoded row and follow"),
+    Action("open_row", Place.GAP, "enter", "enter", "open row", "Open the newest of these steps"),
+    Action("close", Place.GAP, "escape,q,G", "esc", "close", "Close the gap view"),
     Action("keep_filter", Place.FILTER, "enter,down", "enter", "keep", "Back to the list; the filter stays"),
     Action("clear_filter", Place.FILTER, "escape", "esc", "clear", "Take the filter away"),
     Action("row_up", Place.TABLE, "up,k", "↑", "row up", "Move up a row and stop following"),
@@ -305,6 +315,14 @@ ACTIONS: tuple[Action, ...] = (
         "d",
         "differences",
         "Mark the words that differ from the previous decoded row, from the target, or none",
+    ),
+    Action(
+        "cycle_numbers",
+        Place.TABLE,
+        "M",
+        "M",
+        "numbers",
+        "Show the usual numbers, what is measured of decoded rows, or the loss terms",
     ),
     Action(
         "toggle_folding",
@@ -361,8 +379,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("cancel", Place.COPY, "escape,q", "esc", "nothing", "Copy nothing"),
     Action("write", Place.EXPORT_RUNS, "enter", "enter", "write", "Write the file"),
     Action("next_subject", Place.EXPORT_RUNS, "tab", "tab", "what", "Export the run, or the whole session"),
-    Action("next_format", Place.EXPORT_RUNS, "down", "↓", "as", "Write it as something else"),
-    Action("previous_format", Place.EXPORT_RUNS, "up", "↑", "as", "Write it as what comes before"),
+    Action("next_format", Place.EXPORT_RUNS, "down", "↓", "next format", "Write it as something else"),
+    Action("previous_format", Place.EXPORT_RUNS, "up", "↑", "format before", "Write it as what comes before"),
     Action("cancel", Place.EXPORT_RUNS, "escape", "esc", "cancel", "Write nothing"),
     Action("write", Place.EXPORT, "enter", "enter", "write", "Write the file"),
     Action("cancel", Place.EXPORT, "escape", "esc", "cancel", "Write nothing"),

@@ -15,6 +15,7 @@ from engine.store.records import RunRecord
 from tui.circle import following
 from tui.numbers import MISSING
 from tui.row_details import marked
+from tui.run_names import home_text
 from tui.text import fit_text, safe_text
 from tui.words import changed_spans
 from tui.wrapping import Line, Piece, flowed, indented, wrapped
@@ -44,9 +45,8 @@ class Against(StrEnum):
 
 def run_title(run: RunRecord, width: int) -> str:
     """What a run is called in at most `width` cells; the end of a long session's name gives way first."""
-    number = f"/{run.number}"
-    session = safe_text(run.session, limit=max(width - len(number), 1))
-    return safe_text(f"{session}{number}{f' {run.name}' if run.name else ''}", limit=width)
+    home = home_text(run.session, run.number, width)
+    return safe_text(f"{home}{f' {run.name}' if run.name else ''}", limit=width)
 
 
 def letters_of(indexes: Iterable[int]) -> str:

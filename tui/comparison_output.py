@@ -28,6 +28,7 @@ from tui.compared_lines import (
 from tui.overview import run_object
 from tui.tables import match_line
 from tui.text import safe_text
+from tui.widgets.columns import FIRST_MEASURES
 from tui.words import Span, changed_spans
 
 JSON_ROWS = 200
@@ -55,7 +56,11 @@ def print_comparison(reader: Reader, runs: Sequence[int], alignment: Alignment, 
     sections = (
         _run_lines(comparison.runs),
         _field_lines(comparison.runs),
-        *(_curve_lines(comparison, figure, alignment) for figure in ("loss", "similarity")),
+        *(
+            _curve_lines(comparison, figure, alignment)
+            for figure in ("loss", "similarity", *FIRST_MEASURES)
+            if figure not in FIRST_MEASURES or figure in comparison.figures
+        ),
         _prediction_lines(comparison.predictions(reader, asked), asked),
         _cosine_lines(cosines(reader, runs)),
         _plane_lines(project(reader, runs)),
@@ -83,7 +88,8 @@ def comparison_object(
     - `align`: step, time or match.
     - `specs`: `{"field", "values", "differs"}` for each field, those that differ first.
     - `curves`: for each run `{"run", "position", "step", <figures>, <loss terms>}`, lists of one length, at
-      most 200 evenly chosen rows; `position` is null where the run cannot be aligned so.
+      most 200 evenly chosen rows; `position` is null where the run cannot be aligned so. `measures` is
+      `{"step", <measures>}`, likewise, of rows that were measured.
     - `step` and `predictions`: for each run `{"run", "step", "decoded_prediction", "match", "changed"}`:
       what it said at the step, or at its last decoded one before; `changed` are `[start, end]` in characters
       of the words that the first run did not say there.
@@ -132,6 +138,7 @@ def comparison_object(
 
 def _curve_object(course: Course, alignment: Alignment) -> dict[str, object]:
     rows = evenly_chosen(range(len(course.steps)), JSON_ROWS)
+    measured = evenly_chosen(range(len(course.measured_rows)), JSON_ROWS)
     along = positions(course, alignment)
     figures = {name: [finite(values[row]) for row in rows] for name, values in course.figures.items()}
     return {
@@ -139,6 +146,13 @@ def _curve_object(course: Course, alignment: Alignment) -> dict[str, object]:
         "position": None if along is None else [along[row] for row in rows],
         "step": [course.steps[row] for row in rows],
         **figures,
+        "measures": {
+            "step": [course.steps[course.measured_rows[place]] for place in measured],
+            **{
+                name: [finite(values[place]) for place in measured]
+                for name, values in course.measures.items()
+            },
+        },
     }
 
 

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
+from typing import ClassVar
 
+from engine.measures import MEASURES
 from engine.store.records import EventRecord, StepRecord
 from tui.circle import following
 from tui.event_text import is_only_noted
@@ -20,38 +21,70 @@ _EMPTY: Range = (math.inf, -math.inf)
 """A bucket without a value yet; joined with a range it is that range."""
 
 
-class Chart(StrEnum):
-    """What a chart can show; the value is what stands beside it."""
+@dataclass(frozen=True)
+class Chart:
+    """What a chart can show."""
 
-    LOSS = "loss"
-    TERMS = "terms"
-    SIMILARITY = "sim"
-    LR = "lr"
-    GRAD_NORM = "|grad|"
-    Z_NORM = "|z|"
+    name: str
+    """As it is kept between two sessions."""
+    title: str
+    """What stands beside it."""
+    measure: str | None = None
+    """The measure of decoded rows that it shows; None: a figure that every row has."""
 
-    @property
-    def following(self) -> "Chart":
-        """The next one of the cycle."""
-        return following(Chart, self)
+    LOSS: ClassVar["Chart"]
+    TERMS: ClassVar["Chart"]
+    SIMILARITY: ClassVar["Chart"]
+    LR: ClassVar["Chart"]
+    GRAD_NORM: ClassVar["Chart"]
+    Z_NORM: ClassVar["Chart"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def after(self, measures: Collection[str]) -> "Chart":
+        """The next one of the cycle, in which only the measures that there are have charts."""
+        there = [
+            chart for chart in CHARTS if chart.measure is None or chart.measure in measures or chart == self
+        ]
+        return following(there, self)
+
+
+Chart.LOSS = Chart("LOSS", "loss")
+Chart.TERMS = Chart("TERMS", "terms")
+Chart.SIMILARITY = Chart("SIMILARITY", "sim")
+Chart.LR = Chart("LR", "lr")
+Chart.GRAD_NORM = Chart("GRAD_NORM", "|grad|")
+Chart.Z_NORM = Chart("Z_NORM", "|z|")
+
+FIGURES = (Chart.LOSS, Chart.TERMS, Chart.SIMILARITY, Chart.LR, Chart.GRAD_NORM, Chart.Z_NORM)
+"""Charts of what every row has."""
+
+CHARTS = (*FIGURES, *(Chart(name, measure.title, name) for name, measure in MEASURES.items()))
+"""All charts in the order of the cycle: each measure has its own."""
+
+
+def chart_named(name: str) -> Chart:
+    """The chart of a name; that of the loss where there is none."""
+    return next((chart for chart in CHARTS if chart.name == name), Chart.LOSS)
 
 
 def values_of(chart: Chart, steps: Sequence[StepRecord]) -> dict[str, list[float | None]]:
     """The series of a chart over some rows, by name; None where a value is not there or not finite."""
-    if chart is Chart.TERMS:
+    if chart == Chart.TERMS:
         names = dict.fromkeys(name for step in (steps[:1], steps[-1:]) for row in step for name in row.terms)
         return {name: [step.terms.get(name) for step in steps] for name in names}
-    if chart is Chart.LOSS:
-        return {chart: [step.loss for step in steps]}
-    if chart is Chart.SIMILARITY:
-        return {chart: [step.similarity for step in steps]}
-    if chart is Chart.LR:
+    if chart == Chart.LOSS:
+        return {chart.title: [step.loss for step in steps]}
+    if chart == Chart.SIMILARITY:
+        return {chart.title: [step.similarity for step in steps]}
+    if chart == Chart.LR:
         rates = [step.lr for step in steps]
         # No update is made from the last row of a run, so that it has none: that is no gap.
-        return {chart: rates[:-1] if rates and rates[-1] is None else rates}
-    if chart is Chart.GRAD_NORM:
-        return {chart: [step.grad_norm for step in steps]}
-    return {chart: [step.z_norm for step in steps]}
+        return {chart.title: rates[:-1] if rates and rates[-1] is None else rates}
+    if chart == Chart.GRAD_NORM:
+        return {chart.title: [step.grad_norm for step in steps]}
+    return {chart.title: [step.z_norm for step in steps]}
 
 
 def is_marked(event: EventRecord) -> bool:
@@ -64,9 +97,12 @@ class Charted:
     """What there is to draw of a run."""
 
     title: str
-    rows: Sequence[StepRecord | EventRecord]
+    last_step: int | None
+    """Rows beyond it are not drawn; None: there are none."""
     marks: Collection[int]
     """Steps at which something was changed."""
+    until: int | None = None
+    """The last step that was recorded, up to which the axis goes, where fewer are drawn; None: none is."""
 
 
 class Curves:
@@ -81,7 +117,7 @@ class Curves:
         """The newest step that has been added."""
         self.marks: set[int] = set()
         """Steps at which something was changed."""
-        self._charts: dict[Chart, dict[str, list[Range | None]]] = {chart: {} for chart in Chart}
+        self._charts: dict[Chart, dict[str, list[Range | None]]] = {chart: {} for chart in CHARTS}
 
     def extend(self, steps: Sequence[StepRecord]) -> None:
         """Add rows, in order."""
@@ -96,9 +132,17 @@ class Curves:
             self._halve()
         if self.last_step is None or last > self.last_step:
             self.last_step = last
-        for chart, curves in self._charts.items():
+        for chart in FIGURES:
             for name, values in values_of(chart, steps).items():
-                self._add(curves.setdefault(name, []), first, values)
+                self._add(self._charts[chart].setdefault(name, []), first, values)
+        for step in steps:
+            if step.measures:
+                self._add_measures(step)
+
+    @property
+    def measures(self) -> Collection[str]:
+        """Names of what was measured of any of the rows."""
+        return {chart.measure for chart in CHARTS if chart.measure is not None and self._charts[chart]}
 
     def mark(self, events: Iterable[EventRecord]) -> None:
         """Note where something was changed."""
@@ -139,6 +183,14 @@ class Curves:
         curves.marks = {mark for mark in self.marks if mark <= last}
         curves.extend(rows)
         return curves
+
+    def _add_measures(self, step: StepRecord) -> None:
+        """Add what is measured of a decoded row; between two of them a curve goes straight on."""
+        for chart in CHARTS:
+            curves = self._charts[chart]
+            if chart.measure is not None and (chart.measure in step.measures or curves):
+                value = step.measures.get(chart.measure)
+                self._add(curves.setdefault(chart.title, []), step.step, [value])
 
     def _add(self, buckets: list[Range | None], first: int, values: Sequence[float | None]) -> None:
         size = self.steps_per_bucket

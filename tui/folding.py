@@ -1,10 +1,20 @@
 """Lines of a table in which steps that decode to the same prediction stand as one."""
 
+from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import Protocol
 
-from engine.store.records import StepRecord
-from tui.trajectory import Row
+_NONE = -1
+
+
+class Folded(Protocol):
+    """Rows that can be folded; see `Trajectory`."""
+
+    def __len__(self) -> int: ...
+
+    def folded_by(self, first: int) -> Iterator[tuple[bool, int]]:
+        """Whether each row from an index on is a step with a finite loss, and what tells its text."""
 
 
 class Folding:
@@ -14,13 +24,13 @@ class Folding:
     decoded predictions, where they have one, are the same.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Folded) -> None:
         self._rows = rows
-        self._starts: list[int] = []
-        self._decoded: list[int | None] = []
+        self._starts = array("q")
+        self._decoded = array("q")
         self._counted = 0
         self._is_open = False
-        self._text: str | None = None
+        self._text = 0
         self.update(0)
 
     def __len__(self) -> int:
@@ -33,8 +43,8 @@ class Folding:
             self._counted = self._starts[line]
             del self._starts[line:], self._decoded[line:]
             self._is_open = False
-        for index in range(self._counted, len(self._rows)):
-            self._add(index, self._rows[index])
+        for index, (is_foldable, text) in enumerate(self._rows.folded_by(self._counted), self._counted):
+            self._add(index, is_foldable, text)
         self._counted = len(self._rows)
 
     def line_of(self, index: int) -> int:
@@ -48,17 +58,16 @@ class Folding:
 
     def decoded_on(self, line: int) -> int | None:
         """Index of the newest decoded step of a line."""
-        return self._decoded[line]
+        index = self._decoded[line]
+        return None if index == _NONE else index
 
-    def _add(self, index: int, row: Row) -> None:
-        is_foldable = isinstance(row, StepRecord) and row.loss is not None
-        text = row.decoded_prediction if isinstance(row, StepRecord) else None
-        is_same = self._text is None or text is None or text == self._text
+    def _add(self, index: int, is_foldable: bool, text: int) -> None:
+        is_same = not self._text or not text or text == self._text
         if not (is_foldable and self._is_open and is_same):
             self._starts.append(index)
-            self._decoded.append(None)
-            self._text = None
+            self._decoded.append(_NONE)
+            self._text = 0
         self._is_open = is_foldable
-        if text is not None:
+        if text:
             self._text = text
             self._decoded[-1] = index

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +17,7 @@ from engine.export import (
     markdown_row,
     markdown_title,
     short_number,
-    step_object,
+    step_line,
     summary_object,
 )
 from engine.store.location import database_path
@@ -100,7 +101,7 @@ def follow(database: Path, run_id: int, form: Form) -> int:
     with Reader(database) as reader, output:
         try:
             run = reader.run(run_id)
-            printer = _printer(form, run, output)
+            printer = _printer(form, reader, run, output)
             starter = _WorkerStarter(database)
             newest, is_paused = None, False
             for update in updates(reader, run_id):
@@ -219,11 +220,11 @@ class _Printer:
         self.output.line(self.row(step), style="green" if step.match else "")
 
 
-def _printer(form: Form, run: RunRecord, output: FollowedOutput) -> _Printer:
+def _printer(form: Form, reader: Reader, run: RunRecord, output: FollowedOutput) -> _Printer:
     if form is Form.JSONL:
         return _Printer(
             output,
-            row=lambda step: json_line(step_object(step)),
+            row=partial(step_line, reader),
             summary=lambda ended: json_line(summary_object(ended)),
         )
     if form is Form.MARKDOWN:

@@ -1,6 +1,7 @@
 """What the form for a new run can be filled from: presets, the last run, the selected one; and sessions."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from engine.store.reading import Reader
 from engine.store.records import RunRecord
 from tui.form_fields import Values
 from tui.form_values import values_of
-from tui.presets import PUBLISHED, Preset, read_presets
+from tui.presets import EXAMPLES, PUBLISHED, Preset, read_presets
 from tui.text import safe_text
 
 
@@ -23,6 +24,9 @@ class Source:
 
     label: str
     values: Values
+    note: str = ""
+    """What the values show, in one line."""
+
     own_preset: str | None = None
     """Name of the user's own preset, where it is one."""
 
@@ -70,7 +74,12 @@ def read_material(
         own = read_presets()
     except UserError as error:
         notices.append(str(error))
-    presets = (*_published_sources(bundle), *map(own_source, own, own.values()))
+    presets: list[Source] = list(_built_in_sources(bundle))
+    for name, preset in own.items():
+        try:
+            presets.append(own_source(name, preset))
+        except UserError as error:
+            notices.append(f"preset {name}: {error}")
     sources = (*_fork_sources(fork), *_run_sources(runs, selected), *presets)
     return FormMaterial(sources, sessions, "; ".join(notices), fork)
 
@@ -82,10 +91,13 @@ def _fork_sources(point: ForkPoint | None) -> tuple[Source, ...]:
     return (Source(label, values_of(point.spec, point.run.break_points)),)
 
 
-def _published_sources(bundle: str) -> tuple[Source, ...]:
+def _built_in_sources(bundle: str) -> tuple[Source, ...]:
     return tuple(
-        Source(f"published: {name}", values_of(preset.spec) | {"bundle": bundle})
+        Source(f"published: {name}", values_of(preset.spec) | {"bundle": bundle}, note=preset.description)
         for name, preset in PUBLISHED.items()
+    ) + tuple(
+        Source(f"built in: {name}", values_of(preset.spec) | {"bundle": bundle}, note=preset.description)
+        for name, preset in EXAMPLES.items()
     )
 
 
@@ -104,7 +116,8 @@ def _run_sources(runs: Sequence[RunRecord], selected: int | None) -> tuple[Sourc
         if run in by_id and (spec := _spec(by_id[run])) is not None:
             record = by_id[run]
             label = safe_text(f"{word}: {record.session}/{record.number}")
-            sources.append(Source(label, values_of(spec, record.break_points)))
+            with suppress(UserError):  # it has more texts than the form can hold
+                sources.append(Source(label, values_of(spec, record.break_points)))
     return tuple(sources)
 
 

@@ -1,7 +1,7 @@
 """The keys in force: those of the registry, except where the user has set others."""
 
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, key_to_character
@@ -62,8 +62,17 @@ class Keymap:
 
     def hints(self, place: Place, names: Collection[str] | None = None) -> str:
         """Keys and labels in one line, `y yes  n no`: of some of a place's actions; None: of all of them."""
+        return "  ".join(self.each_hint(place, names))
+
+    def each_hint(self, place: Place, names: Collection[str] | None = None) -> list[str]:
+        """The parts of that line."""
         actions = (action for action in self.at(place) if names is None or action.name in names)
-        return "  ".join(f"{action.shown_key} {action.label}" for action in actions)
+        return [f"{action.shown_key} {action.label}" for action in actions]
+
+    def joint_hints(self, place: Place, groups: Iterable[tuple[Sequence[str], str]]) -> str:
+        """The same where several keys share a word, `↑/↓ move`: names of actions, and the word."""
+        keys = self.keys(place)
+        return "  ".join(f"{'/'.join(keys[name] for name in names)} {word}" for names, word in groups)
 
 
 class _Keys:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -20,6 +21,7 @@ from tui.database_file import DatabaseFile
 from tui.news import (
     DatabaseMissing,
     DatabaseUnreadable,
+    RowsRead,
     RunsRead,
     RunView,
     TrajectoryRead,
@@ -32,6 +34,7 @@ from tui.trajectory import AFTER_THEIR_STEP
 
 if TYPE_CHECKING:
     from engine.store.reading import Reader
+    from engine.store.run_watch import RunWatch
 
 POLL_INTERVAL_S = 0.2
 CHUNK_STEPS = 2000
@@ -48,8 +51,14 @@ _WORKER_INTERVAL_S = 4.0
 _CURVES_BUDGET_S = 0.05
 """Most time spent on the sparklines of the list in one poll; the rest follows in the next ones."""
 
+_FIRST_CURVES_BUDGET_S = 0.01
+"""The same in the first one, when the user waits for the list."""
+
 _LONG_RUN_STEPS = 5000
 _LONG_RUN_CURVE_INTERVAL_S = 2.0
+
+_NO_CURVE: tuple[int | None, float, tuple[float | None, ...]] = (None, float("-inf"), ())
+"""Up to which step a curve was read, when, and its values."""
 
 _CREATION_GRACE_S = 2.0
 """A database that has just appeared may still be getting its tables."""
@@ -86,11 +95,15 @@ class DatabaseWatcher:
         self._curves: dict[int, tuple[int | None, float, tuple[float | None, ...]]] = {}
         self._curves_are_behind = False
         self._views: dict[int, RunView] = {}
+        self._run_watch: RunWatch | None = None
         self._records: dict[int, tuple[RunRecord, RunRecord]] = {}
         self._with_archived = False
         self._read_archived = False
         self._may_die = True
         """There is a worker whose end would change what is shown, or a run that waits for one."""
+
+        self._wanted: SimpleQueue[tuple[int, range]] = SimpleQueue()
+        """Rows to be read besides those that are new: the run and its steps."""
 
         self._followed: int | None = None
         self._is_first = True
@@ -118,6 +131,11 @@ class DatabaseWatcher:
         if run != self._selected:
             self._selected = run
             self._wake.set()
+
+    def read_rows(self, run: int, steps: range) -> None:
+        """Read rows again that the screen does not hold any more."""
+        self._wanted.put((run, steps))
+        self._wake.set()
 
     def show_archived(self, with_archived: bool) -> None:
         """Show the runs of archived sessions too, or no longer."""
@@ -167,6 +185,7 @@ class DatabaseWatcher:
         if self._reader is None and not self._open(now):
             return
         assert self._reader is not None
+        self._read_wanted(self._reader)
         version = self._reader.data_version()
         is_new = version != self._version or self._with_archived is not self._read_archived
         if is_new or self._curves_are_behind or (self._may_die and now >= self._look_again_s):
@@ -182,8 +201,10 @@ class DatabaseWatcher:
             self._report("missing", DatabaseMissing())
             return False
         from engine.store.reading import Reader  # its imports must not hold up the first paint
+        from engine.store.run_watch import RunWatch
 
         self._reader = Reader(self._database)
+        self._run_watch = RunWatch(self._reader)
         self._version = None
         self._curves.clear()
         self._followed = None
@@ -191,11 +212,13 @@ class DatabaseWatcher:
 
     def _read_runs(self, reader: "Reader", now: float) -> None:
         self._read_archived = self._with_archived
-        records = [self._shown(record) for record in reversed(reader.runs(with_archived=self._read_archived))]
+        assert self._run_watch is not None
+        runs_read = self._run_watch.runs(with_archived=self._read_archived)
+        records = [self._shown(record) for record in reversed(runs_read)]
         stored_workers = reader.workers()
         workers = tuple(map(WorkerView.of, stored_workers))
         self._read_curves(reader, records, now)
-        runs = tuple(self._view(RunView(record, self._curves[record.id][2])) for record in records)
+        runs = tuple(self._view(record, self._curves[record.id][2]) for record in records)
         self._views = {view.record.id: view for view in runs}
         notices = (self._silence.notice(stored_workers, now), self._file.notice, reader.notice)
         notice = "; ".join(filter(None, notices)) or None
@@ -210,33 +233,40 @@ class DatabaseWatcher:
 
     def _shown(self, record: RunRecord) -> RunRecord:
         """The record without its heartbeat, which changes all the time: equal means nothing to paint."""
+        if record.status.has_ended:
+            return record
         known = self._records.get(record.id)
         if known is None or known[0] is not record:  # the reader gives the same object where nothing changed
             known = self._records[record.id] = (record, replace(record, heartbeat=None))
         return known[1]
 
-    def _view(self, view: RunView) -> RunView:
+    def _view(self, record: RunRecord, curve: tuple[float | None, ...]) -> RunView:
         """The same object as before where nothing has changed, so that the screen need not compare it."""
-        before = self._views.get(view.record.id)
-        return before if before is not None and before == view else view
+        before = self._views.get(record.id)
+        if (
+            before is not None
+            and before.curve is curve
+            and (before.record is record or before.record == record)
+        ):
+            return before
+        return RunView(record, curve)
 
     def _read_curves(self, reader: "Reader", records: Sequence[RunRecord], now: float) -> None:
         """Bring the sparklines up to date, the newest runs' first, as far as the time goes."""
-        deadline = time.perf_counter() + _CURVES_BUDGET_S
+        deadline = time.perf_counter() + (_CURVES_BUDGET_S if self._curves else _FIRST_CURVES_BUDGET_S)
         self._curves_are_behind = False
         for record in records:
-            step, read_s, curve = self._curves.get(record.id, (None, float("-inf"), ()))
+            step, read_s, curve = self._curves.setdefault(record.id, _NO_CURVE)
             is_due = step != record.last_step and (
                 (record.last_step or 0) < _LONG_RUN_STEPS
                 or record.status.has_ended
                 or now - read_s >= _LONG_RUN_CURVE_INTERVAL_S
             )
             if is_due and time.perf_counter() < deadline:
-                step, read_s = record.last_step, now
-                curve = tuple(reader.loss_curve(record.id, CURVE_POINTS))
+                now_curve = tuple(reader.loss_curve(record.id, CURVE_POINTS))
+                self._curves[record.id] = record.last_step, now, curve if now_curve == curve else now_curve
             elif is_due:
                 self._curves_are_behind = True
-            self._curves[record.id] = (step, read_s, curve)
 
     def _read_trajectory(self, reader: "Reader") -> None:
         run = self._selected
@@ -246,6 +276,7 @@ class DatabaseWatcher:
         if run is None:
             return
         while not self._stopping.is_set() and self._selected == run:
+            self._read_wanted(reader)
             events = reader.events(run, after=self._last_event)
             if any(self._is_in_the_past(event) for event in events):
                 # The run went back to a checkpoint: the rows beyond it are made again.
@@ -303,6 +334,14 @@ class DatabaseWatcher:
                 at_s=self._clock(),
             )
         )
+
+    def _read_wanted(self, reader: "Reader") -> None:
+        """Read the rows that the screen has asked for."""
+        while not self._wanted.empty():
+            run, wanted = self._wanted.get()
+            if run == self._selected:
+                steps = reader.steps(run, after=wanted.start - 1, limit=len(wanted))
+                self._post(RowsRead(run, steps))
 
     def _start_anew(self) -> None:
         self._is_first = True

@@ -1,6 +1,6 @@
 """Runs that are marked in the list, to do something with all of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from engine.comparison.choice import LETTERS, MOST_RUNS
 
@@ -20,6 +20,10 @@ class Marks:
         else:
             return False
         return True
+
+    def restore(self, runs: Sequence[int]) -> None:
+        """Mark these runs and no others, as far as so many can be marked."""
+        self.runs = tuple(dict.fromkeys(runs))[:MOST_RUNS]
 
     def keep(self, runs: Collection[int]) -> None:
         """Take the marks of all other runs away."""

@@ -86,6 +86,15 @@ class TrajectoryRead(Message):
         """When it was read, on a monotonic clock."""
 
 
+class RowsRead(Message):
+    """Rows of the selected run that were asked for."""
+
+    def __init__(self, run: int, steps: Sequence[StepRecord]) -> None:
+        super().__init__()
+        self.run = run
+        self.steps = steps
+
+
 class DatabaseMissing(Message):
     """There is no database yet; it is made when the first run is saved."""
 

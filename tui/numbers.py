@@ -6,6 +6,7 @@ MISSING = "–"
 NOT_FINITE = "not finite"
 
 _GIB = 2**30
+_MEASURE_CELLS = 6
 _ROUNDING = 1e-6
 
 
@@ -34,6 +35,14 @@ def norm_text(norm: float | None) -> str:
     if norm is None:
         return MISSING
     return f"{norm:.3f}" if 0.001 <= norm < 1000 or norm == 0 else f"{norm:.1e}"
+
+
+def measure_text(value: float | None) -> str:
+    """What is measured of a row, in at most six cells where that is possible: `0.123`, `12.346`, `1234.6`."""
+    if value is None:
+        return MISSING
+    texts = (f"{value:.3f}", f"{value:.1f}", f"{value:.0e}")
+    return next((text for text in texts if len(text) <= _MEASURE_CELLS), texts[-1])
 
 
 def is_constant(low: float, high: float) -> bool:

@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.export import json_line, short_number, shown_steps
+from engine.measures import MEASURES
 from engine.store.reading import Reader
-from engine.store.records import RunRecord
+from engine.store.records import RunRecord, StepRecord
+from tui.numbers import measure_text
 from tui.tables import TrajectoryLines, event_line, match_line
 from tui.text import safe_text
 
@@ -86,6 +88,9 @@ def print_run(reader: Reader, run_id: int) -> None:
     console = Console(highlight=False) if sys.stdout.isatty() else None
     for label, value in _facts(run):
         print(f"{label:<10} {safe_text(value)}")
+    decoded = None if run.last_step is None else reader.decoded_before(run_id, run.last_step)
+    if decoded is not None and decoded.measures:
+        print(f"{'measures':<10} step {decoded.step}: {_measures(decoded)}")
     for event in reader.events(run_id):
         if event.kind != "created":
             print(f"{_clock(event.time):<20} {event_line(event)}")
@@ -159,6 +164,14 @@ def _facts(run: RunRecord) -> Iterable[tuple[str, str]]:
     yield "status", f"{run.status}, last step {last}, {match_line(run)}"
     if run.error:
         yield "error", run.error
+
+
+def _measures(step: StepRecord) -> str:
+    return ", ".join(
+        f"{measure.title} {measure_text(step.measures[name])}"
+        for name, measure in MEASURES.items()
+        if name in step.measures
+    )
 
 
 def _clock(seconds: float) -> str:

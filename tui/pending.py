@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.commands import parse_halt
+from engine.schedule import parse_schedule
 from engine.store.records import CommandRecord, RunRecord, Status
 
 LR_FACTOR = 1.25
@@ -67,19 +68,36 @@ class Pending:
         return newest if is_rejected and not self.of(run) else None
 
     def lr(self, run: int, in_force: float | None) -> float | None:
-        """The learning rate that a run will have once everything pending is done."""
+        """The learning rate that a run will have once everything pending is done.
+
+        A schedule that is pending begins with the one before it.
+        """
         for kind, arguments in reversed(self.of(run)):
-            if kind == "set" and "lr" in arguments:
+            if kind == "set" and isinstance(arguments.get("lr"), int | float):
                 return float(arguments["lr"])
         return in_force
 
     def weights(self, run: int, in_force: Mapping[str, float]) -> dict[str, float]:
-        """The weights of loss terms that a run will have once everything pending is done."""
+        """The weights of loss terms that a run will have then; a schedule begins with the one before it."""
         weights = dict(in_force)
         for kind, arguments in self.of(run):
             if kind == "set":
-                weights |= arguments.get("weights", {})
+                given = arguments.get("weights", {}).items()
+                weights |= {name: weight for name, weight in given if not isinstance(weight, str)}
         return weights
+
+    def schedules(self, run: int, in_force: Mapping[str, str]) -> dict[str, str]:
+        """The schedules of `lr` and of weights that a run will have then; a number ends one."""
+        schedules = dict(in_force)
+        for kind, arguments in self.of(run):
+            if kind != "set":
+                continue
+            for name, value in {**arguments, **arguments.get("weights", {})}.items():
+                if isinstance(value, str):
+                    schedules[name] = value
+                else:
+                    schedules.pop(name, None)
+        return schedules
 
     def halt(self, run: RunRecord) -> int | None:
         """The step whose row will be the last before a run that goes on pauses, where one was asked for."""
@@ -118,8 +136,9 @@ def describe(kind: str, arguments: Mapping[str, Any]) -> str:
     match kind, dict(arguments):
         case "set", settings:
             weights = settings.pop("weights", {})
-            named = settings | {f"weight of {name}": weight for name, weight in weights.items()}
-            return ", ".join(f"{name} {_short(value)}" for name, value in named.items())
+            said = [f"{name} {set_to(name, value)}" for name, value in settings.items()]
+            said += [f"weight of {name} {set_to(name, value)}" for name, value in weights.items()]
+            return ", ".join(said)
         case "resume", {"steps": steps}:
             return f"{steps} step" if steps == 1 else f"{steps} steps"
         case "resume", {"until": step}:
@@ -138,5 +157,16 @@ def by_a_quarter(lr: float, *, up: bool) -> float:
     return float(f"{lr * LR_FACTOR if up else lr / LR_FACTOR:.6g}")
 
 
-def _short(value: object) -> str:
+def set_to(name: str, value: object) -> str:
+    """What `lr` or a weight is set to: a number, or a schedule in words."""
+    if isinstance(value, str):
+        return schedule_words(name, value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def schedule_words(name: str, text: str) -> str:
+    """A schedule in words: `cosine to 0 over 100 steps`; one that this program does not know as it is."""
+    try:
+        return parse_schedule(text, of=name).describe()
+    except ValueError:
+        return text

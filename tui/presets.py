@@ -1,4 +1,4 @@
-"""What a new run can begin from: the published experiments, and the user's own presets in a file."""
+"""What a new run can begin from: the presets that are built in, and the user's own in a file."""
 
 import contextlib
 import json
@@ -23,13 +23,68 @@ class Preset:
 
     spec: RunSpec
     break_points: tuple[str, ...] = ()
+    description: str = ""
+    """What it shows, in one line; the user's own have none."""
 
 
 PUBLISHED: Mapping[str, Preset] = {
-    "decoder CE": Preset(RunSpec()),
-    "cosine": Preset(RunSpec(weights={"cosine": 1.0})),
+    "decoder CE": Preset(
+        RunSpec(), description="the prediction becomes the target, and z says nothing like it"
+    ),
+    "cosine": Preset(
+        RunSpec(weights={"cosine": 1.0}),
+        description="the predicted embedding gets near to the target's, and says something else",
+    ),
 }
 """The published experiments, by name."""
+
+EXAMPLES: Mapping[str, Preset] = {
+    "readable": Preset(
+        RunSpec(weights={"ce": 1.0, "fluency": 0.3, "anchor": 3.0}),
+        description="z stays near to what it says itself; that text alone says no such thing next",
+    ),
+    "robust": Preset(
+        RunSpec(options={"noise.copies": 8, "noise.level": 0.1}),
+        description="the prediction holds for eight noisy copies of z, so also beside z",
+    ),
+    "story": Preset(
+        RunSpec(
+            continuation=(
+                "She loved to play outside in the sun.",
+                "One day, she went to the park with her mom and dad.",
+            ),
+            steps=50,
+        ),
+        description="one z makes the model tell three sentences, the true ones before each",
+    ),
+}
+"""What else there is to try first, by name."""
+
+BUILT_IN: Mapping[str, Preset] = {**PUBLISHED, **EXAMPLES}
+"""Every preset that is not the user's own, by name."""
+
+_OTHER_NAMES = {
+    "published ce": "decoder CE",
+    "published decoder ce": "decoder CE",
+    "published cosine": "cosine",
+}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of a name: one of the user's own, else one that is built in, in capitals or not.
+
+    Raises:
+        UserError: there is none of that name, or the file of the user's own cannot be read.
+    """
+    own = read_presets()
+    if name.strip() in own:
+        return own[name.strip()]
+    wanted = " ".join(name.casefold().replace(":", " ").split())
+    wanted = _OTHER_NAMES.get(wanted, wanted)
+    for known, preset in {**own, **BUILT_IN}.items():
+        if known.casefold() == wanted.casefold():
+            return preset
+    raise UserError(f"preset: {name[:MAX_NAME]!r}: there are {', '.join((*BUILT_IN, *own))}")
 
 
 def presets_file() -> Path:
@@ -83,7 +138,14 @@ def delete_preset(name: str) -> None:
 
 
 def name_error(name: str) -> str | None:
-    """Why a preset cannot be called this; None when it can."""
+    """Why a new preset cannot be called this; None when it can."""
+    if reason := _kept_name_error(name):
+        return reason
+    return f"{name.strip()} is built in: choose another name" if name.strip() in EXAMPLES else None
+
+
+def _kept_name_error(name: str) -> str | None:
+    """Why there cannot be a preset of this name in the file; a name may be older than a built-in one."""
     name = name.strip()
     if not name or len(name) > MAX_NAME or not name.isprintable():
         return f"a name has 1 to {MAX_NAME} printable characters"
@@ -104,7 +166,7 @@ def _objects(text: str) -> dict[str, Any]:
 
 
 def _preset(name: str, fields: object) -> Preset:
-    if reason := name_error(name):
+    if reason := _kept_name_error(name):
         raise ValueError(f"preset {name[:MAX_NAME]!r}: {reason}")
     if not isinstance(fields, dict) or not isinstance(fields.get("spec"), dict):
         raise ValueError(f'preset {name!r}: should be {{"spec": …, "break_points": …}}')

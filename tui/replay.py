@@ -1,18 +1,19 @@
 """A run as it was recorded, to be shown again as it stood at any of its rows."""
 
 import sys
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
 from engine.store.records import EventRecord, RunRecord, Status, StepRecord
 from tui.curves import Curves
 from tui.playback import Speed
+from tui.recorded_figures import RecordedFigures
 from tui.row_details import weights_at
-from tui.trajectory import AFTER_THEIR_STEP, Trajectory
+from tui.trajectory import AFTER, Trajectory
 
 _CHUNK_STEPS = 2000
 
@@ -28,65 +29,81 @@ class ReplayRequest:
 
 
 class RecordedRun:
-    """All rows of a run; a position is the index of a row among its steps, events not counted."""
+    """What is known of all rows of a run; a position is the index of a step, events not counted."""
 
-    def __init__(self, run: RunRecord, trajectory: Trajectory, curves: Curves) -> None:
+    def __init__(
+        self, run: RunRecord, trajectory: Trajectory, curves: Curves, figures: RecordedFigures
+    ) -> None:
         """Arrange what was read; takes its time where there are many rows, so on a thread.
 
         Args:
             run: The run, as it stood when its rows were read.
-            trajectory: Its rows; nothing is added to them any more, nor to the curves.
+            trajectory: Its rows; nothing is added to them any more, nor to what follows.
             curves: The curves of all rows.
+            figures: The numbers of all rows.
         """
         self.run = run
         self.trajectory = trajectory
         self.curves = curves
-        self.rows = steps = [row for row in trajectory.rows if isinstance(row, StepRecord)]
-        self.steps = [step.step for step in steps]
-        self.elapsed_ms = list(accumulate(step.elapsed_ms or 0.0 for step in steps))
+        self.steps = trajectory.steps
+        self._figures = figures
+        self.elapsed_ms = array("d", accumulate(figures.elapsed_ms))
         """Recorded milliseconds until each row was there, waiting not counted."""
 
-        self._ends = _ends(self.trajectory)
-        """How many rows of the trajectory, events included, are there at each position."""
-
-        self._decoded = [place for place, step in enumerate(steps) if step.decoded_prediction is not None]
-        self.changes = [
-            place
-            for before, place in zip(self._decoded, self._decoded[1:], strict=False)
-            if steps[place].decoded_prediction != steps[before].decoded_prediction
-        ]
+        self.changes = figures.changes()
         """Positions at which the prediction decodes to something else than before, ascending."""
 
         self.events = sorted(
             {
-                min(bisect_right(self._ends, index), len(steps) - 1)
-                for index, row in enumerate(self.trajectory.rows)
-                if isinstance(row, EventRecord) and steps
+                min(
+                    bisect_right(self._positions, trajectory.event_index(event), key=self.rows_at),
+                    self.last_position,
+                )
+                for event in range(len(trajectory.events))
+                if self.steps
             }
         )
         """Positions with which an event comes into sight, ascending."""
 
-        self.first_match = next((place for place in self._decoded if steps[place].match), None)
+        self.first_match = figures.first_match
         """The first position whose decoded prediction is the target."""
 
-        self._changed_from, self._changed = _as_it_was(run, self.trajectory, self.steps)
+        self._changed_from, self._changed = _as_it_was(run, trajectory.events, self.steps)
+
+    @property
+    def last_position(self) -> int:
+        """The position of the last row."""
+        return len(self.steps) - 1
+
+    @property
+    def _positions(self) -> range:
+        return range(len(self.steps))
 
     def position_of(self, step: int) -> int:
         """The position of a step, or else of the nearest before it that has a row, or else the first."""
         return max(bisect_right(self.steps, step) - 1, 0)
 
     def rows_at(self, position: int) -> int:
-        """How many rows of the trajectory are there at a position."""
-        return self._ends[position]
+        """How many rows of the trajectory, events included, are there at a position."""
+        if position == self.last_position:
+            return len(self.trajectory)
+        count = self.trajectory.index_at(self.steps[position]) + 1
+        while _follows_its_step(self.trajectory, count):
+            count += 1
+        return count
+
+    def figures_at(self, position: int) -> StepRecord:
+        """The numbers of the row at a position."""
+        return self._figures.row(position)
 
     def run_at(self, position: int) -> RunRecord:
         """The run as it stood when the row at a position was its newest."""
-        step = self.rows[position]
-        if position == len(self.rows) - 1 and self.run.last_step == step.step:
+        step = self.figures_at(position)
+        if position == self.last_position and self.run.last_step == step.step:
             return self.run
         base = self._changed[bisect_right(self._changed_from, position) - 1]
-        index = bisect_right(self._decoded, position)
-        decoded = self.rows[self._decoded[index - 1]] if index else None
+        decoded = bisect_right(self._figures.decoded, position)
+        prediction, match = self._figures.prediction(decoded - 1) if decoded else (None, None)
         has_matched = self.first_match is not None and self.first_match <= position
         return replace(
             base,
@@ -95,15 +112,15 @@ class RecordedRun:
             similarity=step.similarity,
             lr=base.lr if step.lr is None else step.lr,
             z_norm=step.z_norm,
-            match=decoded.match if decoded else None,
-            decoded_prediction=decoded.decoded_prediction if decoded else None,
+            match=match,
+            decoded_prediction=prediction,
             first_match_step=self.run.first_match_step if has_matched else None,
         )
 
     def curves_at(self, position: int) -> Curves:
         """The curves as far as they went at a position."""
         first = bisect_left(self.steps, self.curves.bucket_start(self.steps[position]))
-        return self.curves.up_to(self.rows[first : position + 1])
+        return self.curves.up_to([self.figures_at(each) for each in range(first, position + 1)])
 
 
 def read_recorded(database: Path, run_id: int) -> RecordedRun:
@@ -114,7 +131,7 @@ def read_recorded(database: Path, run_id: int) -> RecordedRun:
     """
     from engine.store.reading import Reader
 
-    trajectory, curves = Trajectory(), Curves()
+    trajectory, curves, figures = Trajectory(), Curves(), RecordedFigures()
     with Reader(database) as reader:
         run = reader.run(run_id)
         events = reader.events(run_id)
@@ -125,20 +142,22 @@ def read_recorded(database: Path, run_id: int) -> RecordedRun:
             steps = steps[: bisect_right(steps, last, key=lambda step: step.step)]
             trajectory.extend(steps, ())
             curves.extend(steps)
+            figures.extend(steps)
     trajectory.extend((), events)
     curves.mark(events)
-    return RecordedRun(run, trajectory, curves)
+    return RecordedRun(run, trajectory, curves, figures)
 
 
-def frozen(run: RunRecord, trajectory: Trajectory, curves: Curves) -> Callable[[], RecordedRun]:
-    """Take down rows that go on growing elsewhere, all of them read; what is returned arranges them."""
-    rows, all_curves = Trajectory(), Curves()
-    rows.keep_first(len(trajectory.rows), trajectory)
-    if curves.last_step is not None:
-        first = trajectory.index_at(curves.bucket_start(curves.last_step))
-        last_bucket = [row for row in trajectory.rows[first:] if isinstance(row, StepRecord)]
-        all_curves = curves.up_to(last_bucket)
-    return partial(RecordedRun, run, rows, all_curves)
+def read_rows(database: Path, run: int, steps: range) -> list[StepRecord]:
+    """Read some rows of a run; on a thread.
+
+    Raises:
+        UserError: the database cannot be read.
+    """
+    from engine.store.reading import Reader
+
+    with Reader(database) as reader:
+        return reader.steps(run, after=steps.start - 1, limit=len(steps))
 
 
 def next_of(positions: Sequence[int], position: int, *, forward: bool) -> int | None:
@@ -147,30 +166,17 @@ def next_of(positions: Sequence[int], position: int, *, forward: bool) -> int | 
     return positions[index] if 0 <= index < len(positions) else None
 
 
-def _ends(trajectory: Trajectory) -> list[int]:
-    ends: list[int] = []
-    for index, row in enumerate(trajectory.rows):
-        if isinstance(row, StepRecord):
-            ends.append(index + 1)
-        elif ends and ends[-1] == index and _follows_its_step(trajectory, index):
-            ends[-1] = index + 1
-    if ends:
-        ends[-1] = len(trajectory.rows)
-    return ends
-
-
 def _follows_its_step(trajectory: Trajectory, index: int) -> bool:
-    """Whether an event happened because of the row above it."""
-    row = trajectory.rows[index]
-    is_after = isinstance(row, EventRecord) and row.kind in AFTER_THEIR_STEP
-    return is_after and trajectory.step_at(index) == trajectory.step_at(index - 1)
+    """Whether a row is an event that happened because of the row above it."""
+    _, side, _ = trajectory.place(index)
+    return side == AFTER and trajectory.step_at(index) == trajectory.step_at(index - 1)
 
 
 def _as_it_was(
-    run: RunRecord, trajectory: Trajectory, steps: Sequence[int]
+    run: RunRecord, events: Sequence[EventRecord], steps: Sequence[int]
 ) -> tuple[list[int], list[RunRecord]]:
     """The run before and after each change of what it was asked for, and the positions from which on."""
-    changes = [row for row in trajectory.rows if isinstance(row, EventRecord) and _is_a_change(row)]
+    changes = [event for event in events if _is_a_change(event)]
     shown = replace(run, status=Status.RUNNING, error=None, ended=None)
     for event in reversed(changes):
         shown = _with(shown, event, back=True)

@@ -6,16 +6,18 @@ from enum import StrEnum
 
 from rich.cells import cell_len
 
-from engine.store.records import SessionSummary
+from engine.store.records import SessionRecord, SessionSummary
 from tui.circle import following
+from tui.markdown_lines import markdown_lines
 from tui.moments import moment_text
 from tui.numbers import MISSING, loss_text, size_text
 from tui.text import fit_text, safe_text
-from tui.wrapping import Line
+from tui.wrapping import Line, wrapped
 
 _GAP = "  "
 _MIN_NAME = 24
 _MOST_TAGS = 24
+_MIN_TAGS = 6
 _UNKNOWN = "…"
 
 
@@ -82,19 +84,39 @@ def session_line(row: SessionFigures, width: int, now_s: float) -> Line:
     size = size_text(row.size_bytes) if row.size_bytes is not None else _UNKNOWN
     matches = row.summary.matches
     shown = ("archived  " if session.archived else "") + ", ".join(session.tags)
-    if session.archived and not tags:
-        shown_name = fit_text("(archived) " + session.name, name)
+    if tags:
+        in_name: Line = [(fit_text(session.name, name), "quiet" if session.archived else "")]
     else:
-        shown_name = fit_text(session.name, name)
+        in_name = _name_and_tags(session, name)
     return [
         (" ", ""),
-        (shown_name, "quiet" if session.archived else ""),
+        *in_name,
         (f"{_GAP}{session.runs:>4}{_GAP}", "quiet"),
         (f"{matches or MISSING:>5}", "good" if matches else "quiet"),
         (f"{_GAP}{loss:>9}", ""),
         (f"{_GAP}{size:>9}{_GAP}{moment_text(row.summary.active, now_s):<11}", "quiet"),
         *([(_GAP, ""), (safe_text(shown, limit=tags), "quiet")] if tags else []),
     ]
+
+
+def _name_and_tags(session: SessionRecord, width: int) -> Line:
+    """Both in one column: what the name leaves is for as many of the tags."""
+    title = ("(archived) " if session.archived else "") + session.name
+    shown = safe_text(title, limit=width)
+    room = width - cell_len(shown) - len(_GAP)
+    tone = "quiet" if session.archived else ""
+    if not session.tags or room < _MIN_TAGS:
+        return [(fit_text(title, width), tone)]
+    return [(shown, tone), (_GAP, ""), (fit_text(", ".join(session.tags), room), "quiet")]
+
+
+def detail_lines(session: SessionRecord, width: int) -> list[Line]:
+    """All of a session's tags, then its notes."""
+    notes = markdown_lines(session.notes, width) if session.notes.strip() else []
+    if not session.tags:
+        return notes
+    tags = wrapped([("tags  ", "quiet"), (safe_text(", ".join(session.tags)), "")], width)
+    return [*tags, *([[], *notes] if notes else [])]
 
 
 def _widths(width: int) -> tuple[int, int]:

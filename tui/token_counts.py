@@ -5,12 +5,23 @@ from dataclasses import dataclass
 
 from engine import tokens
 from engine.bundles import BUNDLES
-from engine.spec import MAX_TEXT_CHARACTERS
-from tui.form_fields import FIELDS, Values, is_shown
+from engine.options import OPTIONS
+from engine.texts import MAX_TEXT_CHARACTERS
+from tui.form_fields import FIELDS, Values, is_shown, keys_of_texts
 
 _CONTROL_TOKENS: Mapping[str, int] = {
     "init_text": tokens.SOURCE_CONTROL_TOKENS,
     "target": tokens.TARGET_CONTROL_TOKENS,
+    **dict.fromkeys(keys_of_texts("continuation"), tokens.TARGET_CONTROL_TOKENS),
+    **{
+        key: tokens.SOURCE_CONTROL_TOKENS
+        for name in (
+            "before",
+            "context",
+            *(f"option_{name}" for name, option in OPTIONS.items() if isinstance(option.default, tuple)),
+        )
+        for key in keys_of_texts(name)
+    },
 }
 """The sentences, and how many tokens are put round each."""
 
@@ -49,9 +60,9 @@ def to_measure(values: Values) -> list[Measured]:
     return [
         Measured(key, values["bundle"], values[key])
         for key in _CONTROL_TOKENS
-        if is_shown(FIELDS[key], values)
-        and values["bundle"] in BUNDLES
+        if values["bundle"] in BUNDLES
         and 0 < len(values[key].strip()) <= len(values[key]) <= MAX_TEXT_CHARACTERS
+        and is_shown(FIELDS[key], values)
     ]
 
 

@@ -44,6 +44,9 @@ class ViewState:
     closed: tuple[str, ...] = ()
     """Names of the sessions whose runs are folded away."""
 
+    marked: tuple[int, ...] = ()
+    """Ids of the marked runs, in the order in which they were marked."""
+
 
 _OPTIONAL_NUMBER = (int, type(None))
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -56,7 +59,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "sort": (str,),
     "filter": (str,),
     "closed": (tuple,),
+    "marked": (tuple,),
 }
+_LISTS: dict[str, type] = {"closed": str, "marked": int}
+"""Values that are lists, and the type of what is in them."""
 
 
 class ViewMemory:
@@ -87,11 +93,13 @@ def _checked(stored: object) -> ViewState | None:
     """The view, if every value is of its type."""
     if not isinstance(stored, dict) or set(stored) - set(_TYPES):
         return None
-    closed = stored.get("closed", [])
-    if not isinstance(closed, list) or not all(isinstance(name, str) for name in closed):
-        return None
-    values = {**stored, "closed": tuple(closed)}
+    values = dict(stored)
     # JSON's numbers and truth values are apart, but to Python a truth value is a whole number.
+    for name, kind in _LISTS.items():
+        listed = values.get(name, [])
+        if not isinstance(listed, list) or any(type(each) is not kind for each in listed):
+            return None
+        values[name] = tuple(listed)
     if any(type(value) not in _TYPES[name] for name, value in values.items()):
         return None
     return ViewState(**values)

@@ -14,8 +14,13 @@ import pytest
 from engine.spec import RunSpec
 from engine.store.recording import Event, Recorder
 from engine.store.records import Status, StepRecord
+from engine.store.schema import prepare
 from engine.store.writing import add_run
+from tests.worker.conftest import forked_workers, wait_until
+from tests.worker.forked_workers import has_worker, start_forked_worker
 from tui import cli
+
+__all__ = ["forked_workers"]
 
 HOSTILE = (
     "\x1b[2J\x1b]0;owned\x07[bold]a|b[/bold]\r\n\u202etxt\u200b `<img src=x>` \x9b31m \U0001f600 "
@@ -68,6 +73,16 @@ def run_program(
         text=True,
         timeout=120,
     )
+
+
+def with_a_worker(database: Path) -> None:
+    """Let a database have a worker that waits for two minutes: a program that is called then starts none."""
+    prepare(database)
+    if not has_worker(database):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("SONAR_EXPLORE_IDLE_MINUTES", "2")
+            start_forked_worker(database)
+        wait_until(lambda: has_worker(database), "the worker")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.spec import MAX_TEXT_CHARACTERS
+from engine.texts import MAX_TEXT_CHARACTERS
 
 from .conftest import Call, run_program
 
@@ -47,6 +47,31 @@ LILY = "Once upon a time, there was a little girl named Lily. "
         (["--session", " "], "session: '': a name has 1 to 200 printable characters"),
         (["--name", "\x1b[2J"], "name: '\\x1b[2J': a name has 1 to 200 printable characters"),
         (["--init-vector", "7:100"], "there is no such file"),
+        (["--target", "One.", "--target", " "], "target 2: ' ': empty; a sentence is needed"),
+        (["--context", "", "--context", "A."], "context 1: '': empty; a sentence is needed"),
+        (["--before", "A\x00B"], "contains a NUL character"),
+        (["--target", "A."] + ["--target", "B."] * 65, "continuation: "),
+        (["--forcing", "none"], "forcing: 'none': should be 'teacher' or 'free'"),
+        (["--source-lang", "deu_Latn"], "source_lang: 'deu_Latn': bundle mini has eng_Latn"),
+        (["--target-lang", "x" * 30], "target_lang: "),
+        (["--schedule", "lr"], "schedule: 'lr': should be NAME=SCHEDULE, for example lr=cosine:0:100"),
+        (["--schedule", "lr=soon"], "schedule: lr=soon: allowed are constant, warmup:N"),
+        (["--schedule", "lr=warmup:0"], "schedule: lr=warmup:0: N: allowed is a whole number, 1 to"),
+        (["--schedule", "ce=plateau:0.5:3"], "schedule: ce=plateau:0.5:3: allowed are"),
+        (["--schedule", "hinge=warmup:5"], "schedules: no schedule of 'hinge'; there are those of lr, ce"),
+        (["--schedule", "lr=warmup:5", "--schedule", "lr=warmup:6"], "schedule: lr is given twice"),
+        (["--option", "noise"], "option: 'noise': should be NAME=VALUE, for example noise.copies=8"),
+        (["--option", "noise.colour=pink"], "no option 'noise.colour'; there are anchor.to"),
+        (["--option", "noise.copies=many"], "noise.copies='many': allowed is a whole number, 0 to 1024"),
+        (["--option", "noise.level=nan"], "noise.level=nan: allowed is a number, 0 to 100"),
+        (["--option", "noise.copies=1", "--option", "noise.copies=2"], "option: noise.copies is given twice"),
+        (["--option", "anchor.to=moon"], "anchor.to='moon': allowed are round-trip, init, sentences, all"),
+        (["--optimizer", "newton"], "optimizer: 'newton': there are adam, adamw, sgd, lbfgs"),
+        (["--clip", "0"], "clip: 0: should be greater than 0"),
+        (["--read-every", "0"], "read_every: 0: should be greater than or equal to 1"),
+        (["--measures", "some"], "measures: 'some': should be 'all', 'quick' or 'none'"),
+        (["--preset", "magic"], "preset: 'magic': there are decoder CE, cosine, readable, robust, story"),
+        (["--weight", ""], "weights: at least one loss term needs a weight above 0"),
         (["--wight", "1"], "No such option: --wight"),
         (["--format", "xml"], "'xml' is not one of 'table', 'jsonl', 'markdown'"),
         (["--target", "x" * (MAX_TEXT_CHARACTERS + 1)], "10001 characters; at most 10000 are allowed"),
@@ -65,10 +90,24 @@ def test_an_unknown_loss_term_is_named_with_the_known_ones(call: Call, tmp_path:
 
 
 def test_a_text_that_is_too_long_in_tokens_says_the_limit(call: Call, tmp_path: Path) -> None:
-    for option in ("--target", "--init"):
+    for option in ("--target", "--init", "--before", "--context"):
         answer = call("run", option, LILY * 30, "--db", tmp_path / "sessions.db")
         _check_is_one_line(answer.code, answer.out, answer.err, "tokens; bundle mini takes at most")
         assert answer.err.startswith(f"sonar-explore: {option.removeprefix('--')}: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_text_of_a_list_is_measured(call: Call, tmp_path: Path) -> None:
+    for arguments, field in (
+        (["--target", "A.", "--target", LILY * 30], "target 2"),
+        (
+            ["--option", "anchor.sentences=A.", "--option", f"anchor.sentences={LILY * 30}"],
+            "anchor.sentences 2",
+        ),
+    ):
+        answer = call("run", *arguments, "--db", tmp_path / "sessions.db")
+        _check_is_one_line(answer.code, answer.out, answer.err, "tokens; bundle mini takes at most")
+        assert answer.err.startswith(f"sonar-explore: {field}: ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,8 +130,19 @@ def test_a_text_that_is_too_long_in_tokens_says_the_limit(call: Call, tmp_path: 
         (["pause", "1"], "run 1: has ended (finished)"),
         (["stop", "3"], "run 3: has ended (crashed)"),
         (["resume", "1"], "run 1: has finished its 4 steps"),
-        (["set", "1", "lr"], "set: 'lr': should be lr=NUMBER or weight.TERM=NUMBER"),
+        (["set", "1", "lr"], "set: 'lr': should be lr=NUMBER or TERM=NUMBER"),
         (["set", "1"], "Missing argument"),
+        (["set", "1", "ce=1", "weight.ce=2"], "set: weight.ce is given twice"),
+        (
+            ["set", "1", "lr=cosine:0"],
+            "lr: 'cosine:0': should be a number, or a schedule: allowed are constant",
+        ),
+        (
+            ["set", "1", "fluency=plateau:0.5:3"],
+            "fluency: 'plateau:0.5:3': should be a number, or a schedule",
+        ),
+        (["set", "1", "lr=linear:-1:5"], "END: allowed is a number, 0 to 1000"),
+        (["fork", "1", "--step", "2", "--option", "noise.copies=-1"], "noise.copies=-1: allowed is a whole"),
         (["set", "1", "lr=1", "lr=2"], "set: lr is given twice"),
         (["set", "1", "weight.ce=1", "weight.ce=2"], "set: weight.ce is given twice"),
         (["set", "1", "weight.ce=much"], "weight.ce: 'much': should be a number"),
@@ -100,7 +150,7 @@ def test_a_text_that_is_too_long_in_tokens_says_the_limit(call: Call, tmp_path: 
         (["set", "1", "weight.hinge=1"], "no loss term 'hinge'; there are ce, cosine, mse"),
         (["set", "1", "weight.=1"], "no loss term ''; there are ce, cosine, mse"),
         (["set", "1", "weight.cosine=-1", "lr=1"], "cosine=-1; a weight is 0 or more"),
-        (["set", "1", "weights=1"], "weights: 1.0: should be numbers by the names of terms"),
+        (["set", "1", "weights=1"], "weights: 1: should be numbers by the names of terms"),
         (["set", "1", "lr=1", "weight.cosine=1"], "run 1: has ended (finished)"),
         (["extend", "1"], "Missing argument"),
         (["extend", "1", "0"], "steps: 0: should be 1 or more"),

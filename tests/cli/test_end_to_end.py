@@ -16,8 +16,9 @@ import pytest
 
 from engine.store.reading import Reader
 from engine.store.records import RunRecord, Status
+from engine.store.schema import SCHEMA
 
-from .conftest import TARGET, Call, run_program
+from .conftest import TARGET, Call, run_program, with_a_worker
 
 ENDLESS = ("--steps", "1000000", "--decode-every", "1000000", "--beam", "1", "--vectors", "ends")
 PATIENCE_S = 120.0
@@ -30,6 +31,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield path
     if path.exists():
         run_program("worker", "stop", "--db", path)
+
+
+@pytest.fixture
+def worker(database: Path) -> None:
+    """Only the tests that do without it are about a worker that a program starts."""
+    with_a_worker(database)
 
 
 def wait_for(database: Path, run_id: int, reached: Callable[[RunRecord], bool]) -> RunRecord:
@@ -82,6 +89,7 @@ def test_without_arguments_and_terminal_the_published_experiment_runs(database: 
     assert float(rows[-1][1]) < float(rows[0][1])
 
 
+@pytest.mark.usefixtures("worker")
 def test_json_lines_keep_the_contract(database: Path) -> None:
     options = ("--weight", "ce=1", "--weight", "cosine=0.1", "--steps", "12", "--decode-every", "5")
     more = ("--norm", "free", "--lr", "0.005", "--seed", "3", "--session", "contract", "--name", "hybrid")
@@ -98,6 +106,9 @@ def test_json_lines_keep_the_contract(database: Path) -> None:
             "ce",
             "cosine",
             "mse",
+            "anchor",
+            "fluency",
+            "prior",
             "similarity",
             "lr",
             "grad_norm",
@@ -106,6 +117,9 @@ def test_json_lines_keep_the_contract(database: Path) -> None:
             "decoded_prediction",
             "match",
             "elapsed_ms",
+            "measures",
+            "sentences",
+            "reread_prediction",
         ]
         assert step["loss"] == pytest.approx(step["ce"] + 0.1 * step["cosine"], rel=1e-5)
         assert step["cosine"] == pytest.approx(-step["similarity"], rel=1e-5)
@@ -124,6 +138,7 @@ def test_json_lines_keep_the_contract(database: Path) -> None:
     assert shown.stdout == answer.stdout
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_pipe_gets_plain_lines_and_stderr_the_rest(database: Path) -> None:
     answer = run_program("run", "--steps", "3", "--beam", "1", "--decode-every", "2", "--db", database)
     assert answer.returncode == 0, answer.stderr
@@ -135,6 +150,7 @@ def test_a_pipe_gets_plain_lines_and_stderr_the_rest(database: Path) -> None:
     assert "\x1b" not in answer.stdout + answer.stderr
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_run_starts_from_a_stored_vector(call: Call, database: Path) -> None:
     first = queue(call, database, "--steps", "2", "--decode-every", "9", "--beam", "1")
     wait_for(database, first, lambda run: run.status is Status.FINISHED)
@@ -148,6 +164,7 @@ def test_a_run_starts_from_a_stored_vector(call: Call, database: Path) -> None:
     assert start.loss == pytest.approx(last.loss, rel=1e-4)
 
 
+@pytest.mark.usefixtures("worker")
 def test_commands_are_acknowledged_with_the_step(call: Call, database: Path) -> None:
     run_id = queue(call, database, *ENDLESS)
     wait_for(database, run_id, lambda run: (run.last_step or 0) >= 1)
@@ -180,6 +197,7 @@ def test_commands_are_acknowledged_with_the_step(call: Call, database: Path) -> 
     assert rates == [0.01] * int(changed[1]) + [0.005] * (len(rates) - int(changed[1]))
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_run_is_steered_from_the_shell(call: Call, database: Path) -> None:
     options = ("--steps", "30", "--decode-every", "99", "--beam", "1", "--loss", "cosine")
     run_id = queue(call, database, *options, "--break", "grad_norm>0", "--break", " loss > 9 ")
@@ -237,6 +255,7 @@ def paused_at(database: Path, run_id: int, step: int) -> None:
     assert paused.last_step == step
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_worker_that_is_asked_to_leave_ends_the_following(database: Path) -> None:
     follower = _follow(database)
     assert follower.stdout is not None
@@ -255,6 +274,7 @@ def test_a_worker_that_is_asked_to_leave_ends_the_following(database: Path) -> N
     assert (run.status, run.last_step) == (Status.PAUSED, int(told[2]))
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_run_that_meets_a_break_point_is_waited_for_and_says_how_to_go_on(
     call: Call, database: Path
 ) -> None:
@@ -288,6 +308,7 @@ def test_a_run_that_meets_a_break_point_is_waited_for_and_says_how_to_go_on(
     assert summary["status"] == "finished"
 
 
+@pytest.mark.usefixtures("worker")
 def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(database: Path) -> None:
     follower = _follow(database)
     assert follower.stdout is not None
@@ -304,6 +325,7 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(database: Path) -
     assert re.fullmatch(rf"run {run_id}: stopped at step \d+\n", answer.stdout)
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_reader_that_leaves_ends_the_following_quietly(database: Path) -> None:
     shell = subprocess.run(
         [
@@ -323,6 +345,7 @@ def test_a_reader_that_leaves_ends_the_following_quietly(database: Path) -> None
     assert wait_for(database, run_id, lambda run: run.status.has_ended).status is Status.FINISHED
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_terminal_gets_a_table_and_a_progress_line(database: Path) -> None:
     screen = pyte.Screen(100, 24)
     stream = pyte.Stream(screen)
@@ -360,6 +383,7 @@ def test_a_terminal_gets_a_table_and_a_progress_line(database: Path) -> None:
     assert not screen.cursor.hidden
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_killed_worker_is_told_and_its_run_resumes(database: Path) -> None:
     follower = _follow(database)
     assert follower.stdout is not None
@@ -399,9 +423,10 @@ def test_doctor_finds_everything_that_is_needed(database: Path) -> None:
     for subject in ("python", "torch", "fairseq2", "sonar-space", "gpu", "bundle mini", "disk", "database"):
         assert subject in subjects
     assert any("weights are here" in line for line in lines if "bundle mini" in line)
-    assert any("integrity ok, schema 0003" in line for line in lines)
+    assert any(f"integrity ok, schema {SCHEMA}" in line for line in lines)
 
 
+@pytest.mark.usefixtures("worker")
 def test_workers_are_shown_and_leave_when_asked(call: Call, database: Path) -> None:
     run_id = queue(call, database, *ENDLESS)
     wait_for(database, run_id, lambda run: run.status is Status.RUNNING)

@@ -2,19 +2,22 @@
 
 import json
 import shlex
+import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.command_line import command_line
-from engine.spec import RunSpec, VectorInit
+from engine.spec import RunSpec, parse_spec
 from engine.store.reading import Reader
 from tests.cli.conftest import Call
 
 QUICK = ("--decode-every", "9", "--beam", "1", "--max-decoded-tokens", "4", "--device", "cpu")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_run_is_forked_with_its_state_and_from_z_alone_and_from_a_file(call: Call, tmp_path: Path) -> None:
     database = tmp_path / "sessions.db"
     options = ("--db", database, "--format", "jsonl")
@@ -107,13 +110,44 @@ def test_a_file_that_no_run_can_start_from_queues_nothing(
     assert not (tmp_path / "sessions.db").exists()
 
 
+_REST: Mapping[str, object] = {
+    "init": {"kind": "vector", "run": 1, "step": 2},
+    "target": "A dog.",
+    "weights": {"cosine": 0.5},
+    "lr": 0.3,
+    "steps": 7,
+    "norm": "free",
+}
+_OBJECTIVES: Mapping[str, object] = {
+    "continuation": ["A cat."],
+    "before": ["A bird."],
+    "context": ["A fish."],
+    "schedules": {"lr": "warmup:5"},
+    "options": {"noise.copies": 8},
+    "clip": 1.0,
+    "max_decoded_tokens": 9,
+    "source_lang": "eng_Latn",
+    "optimizer": "sgd",
+}
+
+
+@pytest.mark.parametrize(
+    ("parent", "spec"),
+    [
+        ({}, parse_spec(**_REST)),
+        ({}, parse_spec(**_REST, **_OBJECTIVES)),
+        (_OBJECTIVES, parse_spec(**_REST)),
+    ],
+    ids=["plain", "with objectives", "without its parent's"],
+)
 def test_the_command_line_of_a_fork_makes_it_again(
-    call: Call, database: Path, monkeypatch: pytest.MonkeyPatch
+    call: Call, database: Path, monkeypatch: pytest.MonkeyPatch, parent: dict[str, object], spec: RunSpec
 ) -> None:
     """Every option is in it: what is left out would be the parent's."""
-    spec = RunSpec(
-        init=VectorInit(run=1, step=2), target="A dog.", weights={"cosine": 0.5}, lr=0.3, steps=7, norm="free"
-    )
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            "UPDATE run SET spec = ? WHERE id = 1", (parse_spec(steps=4, **parent).model_dump_json(),)
+        )
     asked: list[tuple[int, int, list[RunSpec]]] = []
 
     def queue(path: Path, run: int, step: int, specs: list[RunSpec], **_: object) -> list[int]:

@@ -12,6 +12,7 @@ from tests.cli.conftest import Call, is_harmless
 QUICK = ("--decode-every", "1", "--beam", "1", "--max-decoded-tokens", "6", "--device", "cpu")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_the_ends_are_the_rows_and_the_middle_lies_between(call: Call, tmp_path: Path) -> None:
     database = tmp_path / "sessions.db"
     made = call("run", *QUICK, "--steps", "2", "--lr", "0.05", "--db", database)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.objective import TERMS
 from engine.store.schema import prepare
 
 from .conftest import HOSTILE, TARGET, Call, is_harmless
@@ -89,8 +90,7 @@ def test_show_as_json_keeps_the_contract(call: Call, database: Path) -> None:
         "step": 0,
         "loss": 3.592,
         "ce": 3.592,
-        "cosine": None,
-        "mse": None,
+        **dict.fromkeys(TERMS.keys() - {"ce"}),
         "similarity": 0.05,
         "lr": 0.01,
         "grad_norm": 2.0,
@@ -99,6 +99,9 @@ def test_show_as_json_keeps_the_contract(call: Call, database: Path) -> None:
         "decoded_prediction": "I eat cheese every day.",
         "match": False,
         "elapsed_ms": 5.0,
+        "measures": None,
+        "sentences": None,
+        "reread_prediction": None,
     }
     for field in ("decoded_z", "decoded_prediction", "match"):
         assert lines[1][field] is None

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from pathlib import Path
 
-from tests.cli.conftest import Call, is_harmless, run_program
+from tests.cli.conftest import Call, is_harmless, run_program, with_a_worker
 
 QUICK = ("--device", "cpu", "--steps", "4", "--decode-every", "2", "--beam", "1", "--max-decoded-tokens", "4")
 
@@ -12,6 +12,7 @@ QUICK = ("--device", "cpu", "--steps", "4", "--decode-every", "2", "--beam", "1"
 def test_a_run_and_its_fork_are_verified_and_a_changed_record_is_found_out(tmp_path: Path) -> None:
     database = tmp_path / "sessions.db"
     at = ("--db", database)
+    with_a_worker(database)
     assert run_program("run", *QUICK, *at).returncode == 0
     assert run_program("fork", "1", "--step", "4", "--steps", "6", *at).returncode == 0
 
@@ -32,7 +33,7 @@ def test_a_run_and_its_fork_are_verified_and_a_changed_record_is_found_out(tmp_p
     changed = run_program("verify", "1", *at)
     assert changed.returncode == 1
     first, largest = changed.stdout.splitlines()
-    assert first.startswith(r"run 1: differs from step 2: decoded_z 'a\x1b[2Jb' → '")
+    assert first.startswith("run 1: differs from step 2: decoded_z “a␛[2Jb” → “")
     assert first.endswith("; 2 of 5 rows (steps 0 to 4)")
     assert largest == "  largest difference of loss: 0.5 at step 3"
     assert is_harmless(changed.stdout)

@@ -55,7 +55,7 @@ async def _tab_goes_round_the_parts(user: User, control: RecordingControl, recor
 @behaviour(Place.COMPARE, "show_curves", "show_specs", "show_predictions", "show_vectors", "show_plane")
 async def _a_number_shows_a_part(user: User, control: RecordingControl, recording: Recording) -> None:
     await compared(user, "2")
-    await expect_shown(user, "fields differ (≠)", "decode_every")
+    await expect_shown(user, "fields differ (≠)", "decode every")
     await user.press("3")
     await expect_shown(user, "compare: predictions at step 20, the newest", "A today/3 step 20, match")
     await user.press("4")

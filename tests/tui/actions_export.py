@@ -21,7 +21,7 @@ async def _e_writes_the_selected_run_to_a_report(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("E")
-    await expect_shown(user, "what    run today/3", "as      report", "run-3.html")
+    await expect_shown(user, "what    run today/3", "format  report for a browser", "run-3.html")
     path = recording.path.parent / "mine.html"
     editor_of(user).value = str(path)
     await user.press("enter")
@@ -49,11 +49,11 @@ async def _arrows_change_the_format_and_with_it_the_name(
     user: User, control: RecordingControl, recording: Recording
 ) -> None:
     await user.press("E")
-    await expect_shown(user, "as      report", "run-3.html")
+    await expect_shown(user, "format  report for a browser", "run-3.html")
     await user.press("down")
-    await expect_shown(user, "as      markdown", "run-3.md")
+    await expect_shown(user, "format  Markdown", "run-3.md")
     await user.press("up", "up")
-    await expect_shown(user, "as      bundle: the whole session", "what    session today", "today.zip")
+    await expect_shown(user, "format  bundle: the whole session", "what    session today", "today.zip")
 
 
 @behaviour(Place.EXPORT_RUNS, "cancel")

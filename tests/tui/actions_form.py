@@ -6,7 +6,7 @@ from tests.tui.conftest import RecordingControl
 from tests.tui.recording import Recording
 from tests.tui.screen import User, expect, expect_shown, form_of, lines, text
 from tui.actions import Place
-from tui.presets import Preset, read_presets, save_preset
+from tui.presets import EXAMPLES, Preset, read_presets, save_preset
 
 
 @behaviour(Place.FORM, "start")
@@ -36,14 +36,14 @@ async def _tab_and_the_arrows_go_from_field_to_field(
     await _open(user)
     for key, typed, shown in (
         ("tab", "A", "girl named Lily.A"),
-        ("down", "5", "weight of ce     15"),
+        ("down", "5", "weight of ce      15"),
         ("up", "B", "girl named Lily.AB"),
         ("shift+tab", "C", "I like cheese.C"),
     ):
         await user.press(key, typed)
         await expect_shown(user, shown)
     await user.press("up", "up", "up")
-    assert form_of(user).current == "vectors", "round the ends"
+    assert form_of(user).current == "measures", "round the ends"
 
 
 @behaviour(Place.CHOICE, "next_choice", "previous_choice")
@@ -71,11 +71,14 @@ async def _other_values_come_by_a_key_and_what_was_typed_comes_back(
     await expect_shown(user, "‹ last run: today/3 ›")
     await user.press("end", "!")
     await expect_shown(user, "I like cheese.!", "changed since")
-    for label in ("selected run: today/1", "published: decoder CE", "published: cosine"):
+    published = ("published: decoder CE", "published: cosine")
+    examples = [f"built in: {name}" for name in EXAMPLES]
+    for label in ("selected run: today/1", *published, *examples):
         await user.press("ctrl+o")
         await expect_shown(user, f"‹ {label} ›")
         assert "I like cheese.!" not in text(user)
-    assert any("weight of cosine 1" in line for line in lines(user))
+        if label == "published: cosine":
+            assert any("weight of cosine  1" in line for line in lines(user))
     await user.press("ctrl+o")
     await expect_shown(user, "‹ as typed here ›", "I like cheese.!")
 

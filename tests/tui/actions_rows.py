@@ -16,6 +16,7 @@ from tests.tui.conftest import RecordingControl
 from tests.tui.recording import Recording, row
 from tests.tui.screen import User, expect, expect_shown, lines, strips, table_of, text
 from tui.actions import Place
+from tui.widgets.trajectory_table import TrajectoryTable
 
 
 def marked_words(user: User, tone: str) -> list[str]:
@@ -123,7 +124,7 @@ async def _m_goes_to_the_first_match_or_says_that_there_is_none(
     recording.steps(fourth, [row(fourth, 0, decoded_prediction="No.", match=False)])
     await expect_shown(user, "today/4" if "today/4" in text(user) else "● 4")
     await user.press("escape", "home", "tab")
-    await expect(user, lambda: table_of(user)._trajectory.last_step.run == fourth)  # type: ignore[union-attr]
+    await expect(user, lambda: table_of(user)._trajectory.run == fourth)
     await user.press("m")
     await expect_shown(user, "No decoded prediction is the target yet")
 
@@ -190,8 +191,7 @@ async def _arrows_go_to_the_rows_beside_it(
 
 
 def table_of_last_step(user: User) -> int | None:
-    last = user.app.screen_stack[0].query_one("#table")._trajectory.last_step  # type: ignore[attr-defined]
-    return None if last is None else int(last.step)
+    return user.app.screen_stack[0].query_one("#table", TrajectoryTable)._trajectory.last_step
 
 
 @behaviour(Place.ROW, "previous_change", "next_change")

@@ -256,7 +256,7 @@ async def _the_run_that_ever_said_it_is_found_at_its_row(
     await user.press("ctrl+u", *"A")
     await expect_shown(user, "Said by 5 runs, newest first")
     await user.press("ctrl+u", *"sle")
-    await expect_shown(user, "Said by 1 run", "animals/1  step 1", "A dragon slept.")
+    await expect_shown(user, "Said by 1 run", "animals/1       1  prediction  A dragon slept.")
     await user.press("escape")
     await expect_shown(user, "3 sessions")
     await user.press("f", *"a")

@@ -55,6 +55,10 @@ class Recording:
         for row in rows:
             self._recorder.record_step(row, {})
 
+    def measured_step(self, row: StepRecord, reread_prediction: str) -> None:
+        """Record a decoded row with what is predicted from the text of its z."""
+        self._recorder.record_step(row, {}, reread_prediction=reread_prediction)
+
     def many_steps(self, rows: Sequence[StepRecord]) -> None:
         """Record many rows in one transaction."""
         connection = connect(self.path)

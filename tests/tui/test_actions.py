@@ -13,6 +13,7 @@ from tests.tui import (  # noqa: F401  # they register their behaviours
     actions_compare,
     actions_export,
     actions_form,
+    actions_gap,
     actions_replay,
     actions_rows,
     actions_runs,

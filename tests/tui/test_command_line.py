@@ -33,6 +33,27 @@ SPECS = {
         seed=2**62,
     ),
     "free norm": RunSpec(norm="free"),
+    "objectives": RunSpec(
+        continuation=("Then --this.", "a=b"),
+        forcing="free",
+        before=("Before.", "-x"),
+        context=('"Between"',),
+        weights={"ce": 1.0, "fluency": 0.0, "anchor": 1 / 3},
+        schedules={"lr": "cosine:0.001:50@3", "fluency": "linear:0.5:50"},
+        options={
+            "noise.copies": 4,
+            "noise.level": 1 / 3,
+            "anchor.to": "sentences",
+            "anchor.sentences": ("A=1.", "B, or C."),
+            "adamw.weight_decay": 0.5,
+        },
+        read_every=3,
+        optimizer="adamw",
+        clip=1 / 7,
+        measures="quick",
+    ),
+    "a schedule alone": RunSpec(weights={}, schedules={"ce": "warmup:5"}),
+    "a language": RunSpec(bundle="sonar-llm-100m", source_lang="deu_Latn", target_lang="fra_Latn"),
 }
 
 
@@ -75,6 +96,18 @@ def test_every_field_of_a_spec_is_in_it() -> None:
         "dtype": "bfloat16",
         "seed": 4,
         "vectors": "ends",
+        "continuation": ("More.",),
+        "forcing": "free",
+        "before": ("Before.",),
+        "context": ("Between.",),
+        "source_lang": "deu_Latn",
+        "target_lang": "deu_Latn",
+        "schedules": {"lr": "warmup:5"},
+        "options": {"noise.copies": 2},
+        "read_every": 3,
+        "optimizer": "sgd",
+        "clip": 2.0,
+        "measures": "none",
     }
     assert set(other) == set(RunSpec.model_fields)
     plain = command_line(RunSpec())

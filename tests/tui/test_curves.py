@@ -7,7 +7,7 @@ import pytest
 
 from engine.store.records import EventRecord
 from tests.tui.recording import row
-from tui.curves import MAX_BUCKETS, Chart, Curves
+from tui.curves import CHARTS, FIGURES, MAX_BUCKETS, Chart, Curves, chart_named
 from tui.widgets.chart_strip import scaled, strip_lines
 
 
@@ -41,7 +41,7 @@ def test_every_number_has_its_curve() -> None:
         "terms": {"ce": 1.5, "mse": 7.0},
     }
     made.extend([row(1, 0, loss=2.0, **values), row(1, 1, loss=1.0, **values)])
-    assert {chart: made.ranges(chart) for chart in Chart} == {
+    assert {chart: made.ranges(chart) for chart in FIGURES} == {
         Chart.LOSS: {"loss": [(2.0, 2.0), (1.0, 1.0)]},
         Chart.TERMS: {"ce": [(1.5, 1.5)] * 2, "mse": [(7.0, 7.0)] * 2},
         Chart.SIMILARITY: {"sim": [(0.25, 0.25)] * 2},
@@ -74,7 +74,7 @@ def test_older_rows_may_come_after_newer_ones() -> None:
     in_order.extend(rows)
     for start in (2500, 0, 900, 1800):
         newest_first.extend(rows[start : {2500: 3000, 0: 900, 900: 1800, 1800: 2500}[start]])
-    for chart in Chart:
+    for chart in CHARTS:
         assert newest_first.ranges(chart) == in_order.ranges(chart)
     assert newest_first.last_step == 2999
 
@@ -198,3 +198,20 @@ def test_the_rounding_of_a_number_that_is_held_is_no_curve() -> None:
     made.extend([row(1, step, z_norm=0.28301510 + 3e-8 * (step % 3)) for step in range(40)])
     painted = [line[11:] for line in drawn(made, Chart.Z_NORM)]
     assert len([line for line in painted if line.strip("⠀ ")]) == 1
+
+
+def test_what_is_measured_of_decoded_rows_is_a_straight_line_between_them() -> None:
+    rows = [
+        row(1, step, measures={"round_trip": step / 10} if step % 4 == 0 else {}, decoded_prediction="x")
+        for step in range(10)
+    ]
+    made = Curves()
+    made.extend(rows[5:])
+    made.extend(rows[:5])
+    chart = chart_named("round_trip")
+    ranges = made.ranges(chart)[chart.title]
+    assert [bucket and round(bucket[0], 9) for bucket in ranges] == [*(step / 10 for step in range(9)), None]
+    early = made.up_to(rows[6:7]).ranges(chart)[chart.title]
+    assert [bucket and round(bucket[1], 9) for bucket in early] == [0.0, 0.1, 0.2, 0.3, 0.4, None, None]
+    assert Chart.Z_NORM.after(made.measures) == chart
+    assert chart.after(made.measures) == Chart.LOSS == Chart.Z_NORM.after(())

@@ -12,12 +12,12 @@ from engine.control import queue_run
 from engine.spec import RunSpec
 from engine.store.records import Status
 from tests.tui.test_terminal import Terminal
-from tests.worker.conftest import Laboratory, laboratory
+from tests.worker.conftest import Laboratory, forked_workers, laboratory
 
-__all__ = ["laboratory"]
+__all__ = ["forked_workers", "laboratory"]
 
 _LONG = RunSpec(steps=1_000_000, decode_every=50, beam=1, vectors="ends")
-_STALL_S = 10.0
+_STALL_S = 5.0
 _CRASH_SHOWN_S = 5.0
 
 Open = Callable[[], Terminal]
@@ -71,6 +71,7 @@ def test_a_run_is_started_paused_slowed_down_and_finished_by_keys(
     assert {row.lr for row in steps if row.lr is not None and row.step >= (event.step or 0)} == {0.008}
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_the_terminal_hangs_up_and_the_user_comes_back_to_the_same_run(
     laboratory: Laboratory, open_explorer: Open
 ) -> None:
@@ -90,6 +91,7 @@ def test_the_terminal_hangs_up_and_the_user_comes_back_to_the_same_run(
     assert laboratory.worker().pid == worker.pid  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_line_that_stalls_does_not_hold_up_the_worker_and_the_screen_comes_back(
     laboratory: Laboratory, open_explorer: Open
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_line_that_stalls_does_not_hold_up_the_worker_and_the_screen_comes_bac
     assert rows == list(range(len(rows)))
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_is_killed_is_shown_as_crashed_within_five_seconds(
     laboratory: Laboratory, open_explorer: Open
 ) -> None:

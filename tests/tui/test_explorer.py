@@ -50,7 +50,7 @@ async def test_a_file_that_is_no_database_gets_one_line_and_the_app_lives(tmp_pa
     async with opened(database) as user:
         await expect_said(user, "is not an SQLite database")
         await user.press("question_mark")
-        await expect_shown(user, "Show this help")
+        await expect_shown(user, "Anywhere on the main screen")
 
 
 async def test_a_damaged_database_gets_one_line_and_is_read_again_when_mended(

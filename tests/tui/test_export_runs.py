@@ -7,7 +7,7 @@ from engine.store.reading import Reader
 from tests.tui.actions_export import editor_of
 from tests.tui.conftest import RecordingControl
 from tests.tui.recording import Recording, published_like_rows
-from tests.tui.screen import SMALL, expect, expect_said, expect_shown, opened, runs_of, text
+from tests.tui.screen import SMALL, expect, expect_said, expect_shown, lines, opened, runs_of, text
 
 
 async def test_a_file_that_is_there_is_overwritten_at_the_second_press(
@@ -22,7 +22,7 @@ async def test_a_file_that_is_there_is_overwritten_at_the_second_press(
         await expect_shown(user, "what    run today/1")
         editor_of(user).value = str(path)
         await user.press("enter")
-        await expect_shown(user, "as      CSV: every row", "is there already: enter overwrites it")
+        await expect_shown(user, "format  CSV: every row", "is there already: enter overwrites it")
         assert path.read_text(encoding="utf-8") == "old"
         await user.press("enter")
         await expect_shown(user, "Wrote run today/1 to")
@@ -65,7 +65,7 @@ async def test_the_marked_runs_come_first_and_a_session_goes_into_a_bundle(
         await user.press("tab", "tab")
         await expect_shown(user, "what    session ", "b-ev-il-b-rm.html")
         await user.press("up")
-        await expect_shown(user, "as      bundle", "b-ev-il-b-rm.zip")
+        await expect_shown(user, "format  bundle", "b-ev-il-b-rm.zip")
         assert "\x1b" not in text(user)
         path = tmp_path / editor_of(user).value
         editor_of(user).value = str(path)
@@ -75,3 +75,20 @@ async def test_the_marked_runs_come_first_and_a_session_goes_into_a_bundle(
     assert imported.session == hostile
     with Reader(tmp_path / "other.db") as reader:
         assert [run.last_step for run in reader.runs()] == [2, 2]
+
+
+async def test_every_line_says_what_it_is_and_the_keys_what_they_change(
+    database: Path, control: RecordingControl, recording: Recording
+) -> None:
+    recording.steps(recording.begin(), published_like_rows(1, 3))
+    async with opened(database, control, size=SMALL) as user:
+        await expect_shown(user, "today/1")
+        await user.press("E")
+        await expect_shown(user, "enter write  tab what  ↑/↓ format  esc cancel")
+        shown = [line.partition("│")[2].split() for line in lines(user) if "│ " in line]
+        assert [line[0] for line in shown if line[0] in ("what", "format", "file")] == [
+            "what",
+            "format",
+            "file",
+        ]
+        assert ["file", "run-1.html"] in [line[:2] for line in shown]

@@ -2,23 +2,34 @@
 
 import random
 import time
+from collections.abc import Iterator
 
-from engine.store.records import EventRecord
+from engine.store.records import EventRecord, StepRecord
 from tests.tui.recording import row
 from tui.folding import Folding
 from tui.trajectory import Row, Trajectory
 
 
-def _rows(*texts: str | None) -> list[Row]:
+class Rows(list[Row]):
+    """Rows that can be folded wherever new ones come in between."""
+
+    def folded_by(self, first: int) -> Iterator[tuple[bool, int]]:
+        for each in self[first:]:
+            is_step = isinstance(each, StepRecord)
+            text = each.decoded_prediction if isinstance(each, StepRecord) else None
+            yield is_step and each.loss is not None, 0 if text is None else hash(text)  # type: ignore[union-attr]
+
+
+def _rows(*texts: str | None) -> Rows:
     """One row for each text: None is not decoded, `!` is an event, `nan` a step that is not finite."""
-    return [
+    return Rows(
         EventRecord(step, 1, step, 0.0, "lr", "", "")
         if text == "!"
         else row(1, step, loss=None)
         if text == "nan"
         else row(1, step, decoded_prediction=text)
         for step, text in enumerate(texts)
-    ]
+    )
 
 
 def _lines(folding: Folding) -> list[tuple[int, int]]:
@@ -52,17 +63,17 @@ def test_every_row_knows_its_line() -> None:
 
 
 def test_nothing_folds_to_nothing() -> None:
-    assert len(Folding([])) == 0
+    assert len(Folding(Rows())) == 0
 
 
 def test_rows_that_come_one_by_one_anywhere_fold_as_if_they_had_been_there() -> None:
     rows = _rows(*("a a - - a b ! b - nan - c c c ! ! - - d - d a a".replace("-", " ").split(" ")))
-    rows = [row._replace(decoded_prediction=None) if _is_blank(row) else row for row in rows]  # type: ignore[union-attr]
+    rows = Rows(row._replace(decoded_prediction=None) if _is_blank(row) else row for row in rows)  # type: ignore[union-attr]
     chance = random.Random(0)
     for _ in range(50):
         order = list(range(len(rows)))
         chance.shuffle(order)
-        there: list[Row] = []
+        there = Rows()
         placed: list[int] = []
         folding = Folding(there)
         for number in order:
@@ -78,7 +89,7 @@ def _is_blank(row: Row) -> bool:
 
 
 def test_a_row_at_the_end_costs_the_same_however_long_its_line_is() -> None:
-    rows: list[Row] = list(_rows("a")) + [row(1, step) for step in range(1, 50_000)]
+    rows = Rows([*_rows("a"), *(row(1, step) for step in range(1, 50_000))])
     folding = Folding(rows)
     start = time.process_time()
     for step in range(50_000, 50_200):
@@ -91,7 +102,7 @@ def test_a_row_at_the_end_costs_the_same_however_long_its_line_is() -> None:
 def test_a_trajectory_and_its_folding_grow_together() -> None:
     trajectory = Trajectory()
     trajectory.extend([row(1, step, decoded_prediction="a") for step in range(3)], [])
-    folding = Folding(trajectory.rows)
+    folding = Folding(trajectory)
     for step in range(3, 40):
         folding.update(min(trajectory.extend([row(1, step)], [])))
     assert _lines(folding) == [(0, 39)]

@@ -9,6 +9,9 @@ from textual.widgets import Input
 
 from engine import control as engine_control
 from engine.errors import UserError
+from engine.objective import TERMS
+from engine.optimizers import OPTIMIZERS
+from engine.options import OPTIONS
 from engine.spec import PUBLISHED_TARGET, RunSpec, parse_spec
 from engine.store.reading import Reader
 from engine.store.records import Status
@@ -29,8 +32,8 @@ from tests.tui.screen import (
     text,
 )
 from tui.app import ExplorerApp
-from tui.form_fields import DEFAULTS, FIELDS, SPEC_KEYS
-from tui.form_values import form_errors, order_of, spec_of, values_of
+from tui.form_fields import DEFAULTS, FIELDS, SPEC_KEYS, shown_fields
+from tui.form_values import form_errors, order_of, spec_of, split_texts, values_of
 from tui.presets import Preset, presets_file, save_preset
 from tui.settings import Settings
 from tui.token_counts import Measured, measure
@@ -52,6 +55,25 @@ SPEC = parse_spec(
     dtype="bfloat16",
     seed=9,
     vectors="ends",
+    measures="quick",
+    continuation=["The cat was sad.", "They slept."],
+    forcing="free",
+    before=["It rained."],
+    context=["They met.", "They talked."],
+    source_lang="deu_Latn",
+    target_lang="fra_Latn",
+    schedules={"lr": "cosine:0.001:50", "fluency": "linear:0.5:50"},
+    options={
+        "noise.copies": 4,
+        "noise.level": 0.3,
+        "projection.every": 5,
+        "anchor.to": "all",
+        "anchor.sentences": ["A dog.", "A cat."],
+        "sgd.momentum": 0.5,
+    },
+    read_every=3,
+    optimizer="sgd",
+    clip=1.5,
 )
 """Other than the default in every field."""
 
@@ -74,15 +96,82 @@ def test_every_field_of_a_spec_can_be_given() -> None:
         "init_step": "7",
         "weight_ce": "0.5",
         "weight_mse": "2",
+        "weight_fluency": "linear:0.5:50",
+        "lr": "0.2 cosine:0.001:50",
         "norm": "0.3",
+        "continuation_1": "The cat was sad.",
+        "continuation_2": "They slept.",
+        "before_1": "It rained.",
+        "context_1": "They met.",
+        "context_2": "They talked.",
+        "option_noise.copies": "4",
+        "option_noise.level": "0.3",
+        "option_projection.every": "5",
+        "option_anchor.to": "all",
+        "option_anchor.sentences_1": "A dog.",
+        "option_anchor.sentences_2": "A cat.",
+        "option_sgd.momentum": "0.5",
     }
-    plain = {
-        name: str(value)
-        for name, value in SPEC.model_dump(exclude={"init", "weights", "norm"}).items()
-        if name in DEFAULTS
-    }
-    assert set(RunSpec.model_fields) - set(plain) == {"init", "weights", "norm"}
+    others = {"init", "weights", "schedules", "norm", "lr", "continuation", "before", "context", "options"}
+    plain = {name: str(value) for name, value in SPEC.model_dump(exclude=others).items() if name in DEFAULTS}
+    assert set(RunSpec.model_fields) - set(plain) == others
     assert spec_of({**DEFAULTS, **plain, **given}) == SPEC
+
+
+def test_every_option_and_term_of_the_registries_has_a_field() -> None:
+    fields = {field.removesuffix("_1") for field in FIELDS}
+    assert {f"option_{name}" for name in OPTIONS} <= fields
+    assert {f"weight_{name}" for name in TERMS} <= fields
+    assert FIELDS["optimizer"].choices == tuple(OPTIMIZERS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown", "hidden"),
+    [
+        ({}, {"option_noise.copies", "continuation_1"}, {"option_noise.level", "continuation_2", "forcing"}),
+        ({"option_noise.copies": "8"}, {"option_noise.level"}, {"option_projection.moments"}),
+        ({"option_projection.every": "5"}, {"option_projection.moments"}, {"option_noise.level"}),
+        ({"weight_anchor": "0.5"}, {"option_anchor.to", "option_anchor.sentences_1"}, set()),
+        ({"weight_anchor": "0 linear:1:50"}, {"option_anchor.to"}, {"option_anchor.sentences_2"}),
+        ({"weight_anchor": "0.0"}, set(), {"option_anchor.to", "option_anchor.sentences_1"}),
+        ({"optimizer": "adamw"}, {"option_adamw.weight_decay"}, {"option_sgd.momentum"}),
+        ({"continuation_1": "A."}, {"continuation_2", "forcing"}, {"continuation_3"}),
+        ({"context_3": "A."}, {"context_1", "context_2", "context_4"}, {"context_5"}),
+    ],
+)
+def test_options_are_asked_for_where_they_have_an_effect(
+    changes: dict[str, str], shown: set[str], hidden: set[str]
+) -> None:
+    asked_for = {field.key for field in shown_fields({**DEFAULTS, **changes})}
+    assert shown <= asked_for
+    assert not hidden & asked_for
+
+
+def test_options_without_an_effect_yet_are_kept_and_not_checked() -> None:
+    """A weight may be set while the run goes on: its options count then."""
+    given = {**DEFAULTS, "option_anchor.to": "init", "option_noise.level": "wrong"}
+    assert form_errors(given) == {}
+    assert spec_of(given).options == {"anchor.to": "init"}
+
+
+def test_texts_are_split_into_a_field_for_each_sentence() -> None:
+    given = {
+        **DEFAULTS,
+        "target": "One came. Two went.",
+        "continuation_1": "Three.",
+        "context_1": "It rained. It stopped.",
+    }
+    split = spec_of({**given, **split_texts(given)})
+    assert split.sentences == ("One came.", "Two went.", "Three.")
+    assert split.context == ("It rained.", "It stopped.")
+    with pytest.raises(UserError, match="continuation: 99 texts; the form takes 64"):
+        split_texts({**DEFAULTS, "target": "A dog ran. " * 100})
+
+
+def test_more_texts_than_the_form_can_hold_do_not_get_lost_in_it() -> None:
+    spec = parse_spec(options={"anchor.sentences": ["A dog."] * 65})
+    with pytest.raises(UserError, match=r"anchor\.sentences: 65 texts; the form takes 64"):
+        values_of(spec)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +214,22 @@ def test_a_spec_stands_in_the_fields_without_losing_a_digit(spec: RunSpec) -> No
         ({"bundle": "gone"}, "bundle", "'gone' is unknown; there are mini"),
         ({"device": "gpu"}, "device", "auto, cpu, cuda"),
         ({"seed": "1.5"}, "seed", "valid integer"),
+        ({"lr": "0.01 soon"}, "lr", "allowed are constant, warmup:N"),
+        ({"lr": "cosine:0:100"}, "lr", "'cosine:0:100': should be a valid number"),
+        ({"weight_fluency": "0.1 plateau:0.5:3"}, "weight_fluency", "allowed are constant"),
+        ({"weight_fluency": "linear:1:0"}, "weight_fluency", "N: allowed is a whole number"),
+        ({"option_noise.copies": "-1"}, "option_noise.copies", "a whole number, 0 to 1024"),
+        ({"option_noise.copies": ""}, "option_noise.copies", "a whole number, 0 to 1024"),
+        ({"option_noise.copies": "2", "option_noise.level": "x"}, "option_noise.level", "a number, 0 to"),
+        (
+            {"optimizer": "adamw", "option_adamw.weight_decay": "-1"},
+            "option_adamw.weight_decay",
+            "a number, 0 to 100",
+        ),
+        ({"continuation_2": "a\x00b"}, "continuation_2", "NUL"),
+        ({"clip": "0"}, "clip", "greater than 0"),
+        ({"read_every": "0"}, "read_every", "greater than or equal to 1"),
+        ({"source_lang": "deu_Latn"}, "source_lang", "bundle mini has eng_Latn"),
         ({"break_points": "match, loss=3"}, "break_points", "'loss=3': allowed are changed, match"),
         ({"session_kind": "a new one", "session_new": " "}, "session_new", "1 to 200 printable"),
         ({"name": "a\tb"}, "name", "1 to 196 printable"),
@@ -247,7 +352,7 @@ async def test_what_there_is_no_room_for_is_said_in_full_under_the_fields(
     async with opened(database, control, size=SMALL) as user:
         await _open(user)
         form_of(user).go_to("weight_ce")
-        await expect_shown(user, "decoder cross-entropy of the target…")
+        await expect_shown(user, "decoder cross-entropy of the targe…")
         await expect_shown(user, "decoder cross-entropy of the target, nats a token")
 
 
@@ -287,7 +392,7 @@ async def test_on_a_small_terminal_every_field_comes_into_view_with_its_note(
         await _open(user)
         assert "keep z" not in text(user)
         seen = []
-        for _ in range(len(FIELDS)):
+        for _ in range(len(list(shown_fields(DEFAULTS)))):
             await user.press("tab")
             field = FIELDS[form_of(user).current]
             seen.append(field.key)
@@ -308,9 +413,12 @@ async def test_the_pointer_goes_to_a_field_and_the_wheel_scrolls(
         await user.press("end", "7")
         await expect(user, lambda: "1007" in _line(user, "steps"))
         pane = user.app.screen.query_one(FormPane)
+        before = _line_number(user, "steps")
+        pane.scroll_to(y=pane.scroll_y + 5, animate=False, force=True)
+        await expect(user, lambda: _line_number(user, "steps") == before - 5)
+        await expect(user, lambda: _editor(user).region.y == before - 5)
         pane.scroll_to(y=pane.max_scroll_y, animate=False, force=True)
         await expect_shown(user, "keep z")
-        await expect(user, lambda: _editor(user).region.y == _line_number(user, "steps"))
         await user.click(offset=(30, _line_number(user, "dtype")))
         await user.click(offset=(30, _line_number(user, "dtype")))
         await expect_shown(user, "‹ bfloat16 ›")
@@ -330,7 +438,8 @@ async def test_the_last_run_fills_the_form_as_it_was_asked_for(
     database: Path, control: RecordingControl, recording: Recording
 ) -> None:
     recording.begin(session="first", target="Not this one.")
-    spec = SPEC.model_copy(update={"init": RunSpec().init, "bundle": "mini"})
+    here = {"init": RunSpec().init, "bundle": "mini", "source_lang": None, "target_lang": None}
+    spec = SPEC.model_copy(update=here)
     recording.queue(session="second", **spec.model_dump())
     async with opened(database, control) as user:
         await expect_shown(user, "second")
@@ -371,6 +480,41 @@ async def test_texts_out_of_a_database_are_painted_harmlessly_and_kept_until_the
         spec = control.queued[0][0]
         assert str(spec.init) == hostile
         assert spec.target == typed_text(hostile) + "!"
+
+
+async def test_a_story_is_told_sentence_by_sentence_and_a_long_text_is_split(
+    database: Path, control: RecordingControl
+) -> None:
+    async with opened(database, control) as user:
+        await _open(user)
+        form_of(user).go_to("continuation_1")
+        await user.press(*"She ran. He sat.")
+        await expect_shown(user, "target 3", "forcing")
+        form_of(user).go_to("split")
+        await user.press("space")
+        await expect(user, lambda: "He sat." in _line(user, "target 3"))
+        assert "She ran. He sat." not in text(user)
+        await user.press("enter")
+        await expect(user, lambda: control.queued)
+        assert control.queued[0][0] == parse_spec(continuation=["She ran.", "He sat."])
+
+
+async def test_options_come_with_what_switches_them_on(database: Path, control: RecordingControl) -> None:
+    async with opened(database, control, size=SMALL) as user:
+        await _open(user)
+        form_of(user).go_to("option_noise.copies")
+        await user.press("8")
+        await expect(user, lambda: "noise copies      08" in text(user))
+        await user.press("home", "delete", "tab", "end", "5")
+        await expect(user, lambda: "level           0.15" in text(user))
+        form_of(user).go_to("weight_fluency")
+        await expect_shown(user, "weight of fluency 0 ")
+        await user.press("end", *" linear:0.5:50")
+        await user.press("enter")
+        await expect(user, lambda: control.queued)
+        assert control.queued[0][0] == parse_spec(
+            options={"noise.copies": 8, "noise.level": 0.15}, schedules={"fluency": "linear:0.5:50"}
+        )
 
 
 async def test_copies_are_queued_and_the_first_is_selected(database: Path, control: RecordingControl) -> None:
@@ -520,7 +664,7 @@ async def test_the_arrows_leave_a_choice_where_the_form_scrolls(
         await expect_shown(user, "No runs yet")
         await user.press("n")
         await expect_shown(user, "New run", "learning rate")
-        for current in ("init_kind", "source", "vectors", "seed"):
+        for current in ("init_kind", "source", "measures", "vectors"):
             await user.press("up")
             assert form_of(user).current == current
         await user.press("down", "down", "down")

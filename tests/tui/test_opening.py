@@ -11,15 +11,16 @@ from typing import TypeVar
 from textual.message import Message
 
 from engine.store.reading import Reader
-from engine.store.records import CardFigures, EventRecord, StepRecord, WorkerRecord
+from engine.store.records import CardFigures, StepRecord, WorkerRecord
 from tests.tui.recording import Recording, row
 from tests.tui.screen import LARGE, expect, expect_shown, lines, opened, table_of, text
 from tui.live import CHUNK_STEPS, NEWEST_STEPS, DatabaseWatcher
 from tui.news import RunsRead, TrajectoryRead, WorkerView
-from tui.trajectory import Trajectory
+from tui.trajectory import Row, RowWindow, Trajectory
 
 LONG = NEWEST_STEPS + 3 * CHUNK_STEPS + 7
 _DEADLINE_S = 20.0
+_WHOLE = 2 * LONG
 
 M = TypeVar("M", bound=Message)
 
@@ -39,7 +40,7 @@ class Follower:
         message = self._next(TrajectoryRead)
         self.read.append(message)
         if message.is_first:
-            self.trajectory = Trajectory()
+            self.trajectory = Trajectory(RowWindow(most=_WHOLE))
         self.trajectory.extend(message.steps, message.events, is_before=message.is_before)
         return message
 
@@ -61,16 +62,20 @@ class Follower:
 
     @property
     def shown(self) -> list[StepRecord]:
-        return [row for row in self.trajectory.rows if isinstance(row, StepRecord)]
+        return [row for row in rows_of(self.trajectory) if isinstance(row, StepRecord)]
 
     def assert_shows_what_is_stored(self, run: int) -> None:
         """The trajectory is what it would be had everything been read in order, at once."""
         with Reader(self.database) as reader:
             steps, events = list(reader.all_steps(run)), reader.events(run)
-        expected = Trajectory()
+        expected = Trajectory(RowWindow(most=_WHOLE))
         expected.extend(steps, events)
-        assert self.trajectory.rows == expected.rows
-        assert self.trajectory.last_step == steps[-1]
+        assert rows_of(self.trajectory) == rows_of(expected)
+        assert self.trajectory.newest == steps[-1]
+
+
+def rows_of(trajectory: Trajectory) -> list[Row | None]:
+    return [trajectory.row(index) for index in range(len(trajectory))]
 
 
 @contextmanager
@@ -218,6 +223,5 @@ async def test_the_end_of_a_long_run_is_on_the_screen_and_its_start_a_key_away(
 
 
 def _last_event(follower: Follower) -> str:
-    events = [row for row in follower.trajectory.rows if isinstance(row, EventRecord)]
-    newest = max(events, key=lambda event: event.id, default=None)
+    newest = max(follower.trajectory.events, key=lambda event: event.id, default=None)
     return newest.kind if newest else ""

@@ -9,7 +9,16 @@ import pytest
 
 from engine.errors import UserError
 from engine.spec import RunSpec, parse_spec
-from tui.presets import PUBLISHED, Preset, delete_preset, presets_file, read_presets, save_preset
+from tui.presets import (
+    BUILT_IN,
+    PUBLISHED,
+    Preset,
+    delete_preset,
+    find_preset,
+    presets_file,
+    read_presets,
+    save_preset,
+)
 
 HYBRID = Preset(
     parse_spec(
@@ -30,6 +39,24 @@ def test_the_published_ones_are_the_two_of_the_publication() -> None:
     }
     for preset in PUBLISHED.values():
         assert (preset.spec.lr, preset.spec.steps, preset.spec.bundle) == (0.01, 100, "mini")
+
+
+def test_what_is_built_in_says_what_it_shows_and_can_be_found_by_name() -> None:
+    for name, preset in BUILT_IN.items():
+        assert 10 < len(preset.description) < 80
+        assert find_preset(name) is find_preset(name.upper()) is preset
+    assert find_preset("published CE") is PUBLISHED["decoder CE"]
+    with pytest.raises(UserError, match="preset: 'magic': there are decoder CE, cosine, readable"):
+        find_preset("magic")
+
+
+def test_a_preset_that_is_older_than_a_built_in_one_of_its_name_is_kept() -> None:
+    _write('{"presets": {"robust": {"spec": {"lr": 0.1}}}}')
+    save_preset("hybrid", HYBRID)
+    assert read_presets() == {"robust": Preset(RunSpec(lr=0.1)), "hybrid": HYBRID}
+    assert find_preset("robust").spec.lr == 0.1
+    with pytest.raises(UserError, match="robust is built in: choose another name"):
+        save_preset("robust", HYBRID)
 
 
 def test_what_is_saved_is_read_again_and_can_be_deleted() -> None:

@@ -14,8 +14,9 @@ from tests.tui.recording import Recording, published_like_rows, row
 from tests.tui.test_run_tree import RUN
 from tui.curves import Chart, Curves
 from tui.playback import Playback, Speed, parse_speed
+from tui.recorded_figures import RecordedFigures
 from tui.replay import RecordedRun, next_of, read_recorded
-from tui.trajectory import Trajectory
+from tui.trajectory import Row, Trajectory
 from tui.widgets.chart_strip import strip_lines
 from tui.widgets.scrubber import Marks, ScrubberView, bar_line, mark_signs, step_at, words_line
 
@@ -205,7 +206,7 @@ def test_at_each_row_the_run_is_what_a_viewer_saw_when_the_row_was_new(
 
     recorded = read_recorded(database, run)
 
-    assert recorded.steps == list(range(27))
+    assert list(recorded.steps) == list(range(27))
     for position, live in enumerate(seen[:-1]):
         shown = recorded.run_at(position)
         # Who computes is not part of what it was.
@@ -226,13 +227,18 @@ def _events(run: int) -> list[EventRecord]:
     ]
 
 
+def _rows(trajectory: Trajectory) -> list[Row | None]:
+    return [trajectory.row(index) for index in range(len(trajectory))]
+
+
 def _recorded(steps: Sequence[StepRecord], events: Sequence[EventRecord] = ()) -> RecordedRun:
-    trajectory, curves = Trajectory(), Curves()
+    trajectory, curves, figures = Trajectory(), Curves(), RecordedFigures()
     trajectory.extend(steps, events)
+    figures.extend(steps)
     curves.extend(steps)
     curves.mark(events)
     run = replace(RUN, steps=200, last_step=steps[-1].step if steps else None)
-    return RecordedRun(run, trajectory, curves)
+    return RecordedRun(run, trajectory, curves, figures)
 
 
 def test_rows_and_events_come_into_sight_in_order_whichever_way_it_goes() -> None:
@@ -248,8 +254,8 @@ def test_rows_and_events_come_into_sight_in_order_whichever_way_it_goes() -> Non
             steps[: position + 1],
             [event for event in _events(1) if is_last or (event.step or 0) <= position],
         )
-        assert shown.rows == expected.rows, position
-        assert shown.last_step == steps[position]
+        assert _rows(shown) == _rows(expected), position
+        assert shown.last_step == position
         assert shown.index_of(position) == expected.index_of(position)
         assert shown.first_match() == expected.first_match()
 
@@ -289,7 +295,7 @@ def test_a_step_without_a_row_is_the_row_before_it() -> None:
 
 def test_a_run_without_rows_has_nothing_to_show() -> None:
     recorded = _recorded([], _events(1)[:1])
-    assert (recorded.rows, recorded.events, recorded.first_match) == ([], [], None)
+    assert (len(recorded.steps), recorded.events, recorded.first_match) == (0, [], None)
 
 
 _VIEW = ScrubberView(

@@ -17,10 +17,8 @@ from tui.app import ExplorerApp
 from tui.numbers import loss_text
 from tui.playback import Speed
 from tui.replay import ReplayRequest
-from tui.screens.explorer import ExplorerScreen
 from tui.settings import Settings
 from tui.themes import THEMES
-from tui.trajectory import Trajectory
 from tui.widgets.chart_strip import ChartStrip
 from tui.widgets.scrubber import Scrubber
 from tui.widgets.trajectory_table import TrajectoryTable
@@ -186,6 +184,68 @@ async def test_a_chart_and_the_keys_for_the_strip_show_the_replay(
         await expect_shown(user, "Theme light", "step 20/100")
 
 
+async def test_the_full_screen_chart_plays_along_and_the_keys_of_the_replay_work_in_it(
+    database: Path, recording: Recording, clock: HandClock
+) -> None:
+    finished(recording)
+    async with opened(database, size=SMALL, clock=clock) as user:
+        await replay(user)
+        await user.press("C")
+        await expect_shown(user, "REPLAY today/1  loss, 1 row", " REPLAY  ▶ playing 1×", "step 0/100")
+        clock.now_s += 2.0
+        await expect_shown(user, ", 21 rows", "step 20/100")  # it goes on under the chart
+        first = curve_columns(user)
+        await user.press("space")
+        await expect_shown(user, "■ paused 1×")
+        clock.now_s += 5.0
+        await user.press("full_stop", "right")
+        await expect_shown(user, ", 23 rows", "step 22/100")
+        await user.press("comma")
+        await expect_shown(user, ", 22 rows", "step 21/100")
+        await user.press("plus", "space")
+        await expect_shown(user, "▶ playing 2×")
+        clock.now_s += 1.0
+        await expect_shown(user, ", 42 rows", "step 41/100")
+        assert len(curve_columns(user)) > 1.5 * len(first)
+        assert max(curve_columns(user)) < 50  # the axis goes up to the last row
+        assert min(curve_columns(user)) == min(first)
+        await user.press("escape")
+        await expect_shown(user, "step 41/100", "▶ playing 2×", "esc live")  # where it was, and going on
+        clock.now_s += 0.5
+        await expect_shown(user, "step 51/100")
+
+
+async def test_what_covers_the_full_screen_chart_of_a_replay_stops_it(
+    database: Path, recording: Recording, clock: HandClock
+) -> None:
+    finished(recording)
+    async with opened(database, clock=clock) as user:
+        await replay(user)
+        await user.press("C")
+        await expect_shown(user, "loss, 1 row")
+        await user.press("g")
+        await expect_shown(user, "replay from a step")
+        clock.now_s += 5.0
+        await user.press("5", "5", "enter")
+        await expect_shown(user, ", 56 rows", "■ paused 1×", "step 55/100")
+        await user.press("left_curly_bracket")
+        await expect_shown(user, "step 40/100")
+        await user.press("c", "c")
+        await expect_shown(user, "sim, 41 rows")
+        await user.press("end")
+        await expect_shown(user, "sim, 101 rows", "■ at the end", "step 100/100")
+        await user.click("#scrubber", offset=(1, 0))
+        await expect_shown(user, "sim, 1 row", "step 0/100")
+        await user.press("q")
+        await expect_shown(user, "■ paused 1×", "step 0/100", "esc live")
+
+
+def curve_columns(user: User) -> list[int]:
+    """Columns of the screen in which the curve of the full-screen chart is."""
+    shown = lines(user)[1:-4]
+    return sorted({at for line in shown for at, sign in enumerate(line) if "\u2800" < sign <= "\u28ff"})
+
+
 async def test_moving_up_in_the_table_stays_there_until_a_jump(
     database: Path, recording: Recording, clock: HandClock
 ) -> None:
@@ -347,22 +407,6 @@ async def test_a_run_that_is_gone_says_so(database: Path, recording: Recording, 
         await user.press("space", "full_stop", "end", "g", "C", "plus", "right_square_bracket", "enter")
         await user.press("escape")
         await expect_shown(user, "■ finished")
-
-
-async def test_a_run_that_still_arrives_is_read_from_the_database(
-    database: Path, recording: Recording, clock: HandClock
-) -> None:
-    run = finished(recording)
-    async with opened(database, clock=clock) as user:
-        await expect_shown(user, "step 100 of")
-        explorer = user.app.screen
-        assert isinstance(explorer, ExplorerScreen)
-        explorer._is_read_whole = False
-        explorer._trajectory = Trajectory()  # as it is while the older rows are on their way
-        await user.press("R")
-        await expect_shown(user, "▶ playing 1×", "step 0/100")
-        clock.now_s += 10.0
-        await expect_shown(user, "step 100/100", f"run {run}  today/1", "── finished")
 
 
 async def test_the_keys_are_those_that_the_user_has_set(

@@ -7,11 +7,10 @@ from rich.cells import cell_len
 
 from engine.bundles import find_bundle
 from engine.store.reading import Reader
-from engine.store.records import EventRecord, RunRecord
+from engine.store.records import Aside, EventRecord, RunRecord, SentenceRecord
 from engine.tokens import target_pieces
 from tests.tui.recording import Recording, row
-from tui.row_details import TokenLosses, read_token_losses, row_lines, weakest, weights_at
-from tui.trajectory import Trajectory
+from tui.row_details import OpenedRow, TokenLosses, read_token_losses, row_lines, weakest, weights_at
 from tui.wrapping import Line, flowed, wrapped
 
 TARGET = "Once upon a time, there was a little girl named Lily."
@@ -34,10 +33,10 @@ def _toned(lines: list[Line], tone: str) -> list[str]:
 def _opened(
     run: RunRecord, width: int = 100, tokens: TokenLosses | None = None, **values: object
 ) -> list[Line]:
-    trajectory = Trajectory()
     step = row(run.id, 20, **values)
-    trajectory.extend([row(run.id, 10, decoded_prediction="earlier", decoded_z="old z"), step], [])
-    return row_lines(run, trajectory, step, tokens, width)
+    earlier = row(run.id, 10, decoded_prediction="earlier", decoded_z="old z")
+    decoded = earlier if step.decoded_prediction is None else step
+    return row_lines(run, [], OpenedRow(step, decoded), tokens, width)
 
 
 def test_words_that_differ_from_the_target_are_marked_on_both_sides(recording: Recording) -> None:
@@ -116,7 +115,7 @@ def test_losses_whose_tokens_are_not_known_are_numbered_and_it_says_why(
     tokens = _read(recording, _run(recording), [0.5, 0.25])
     assert (tokens.losses, tokens.pieces) == ((0.5, 0.25), None)
     assert tokens.notice == "tokens are numbered: the tokenizer of mini has changed"
-    monkeypatch.setattr("engine.tokens.target_pieces", lambda bundle, target: None)
+    monkeypatch.setattr("engine.tokens.target_pieces", lambda bundle, targets, language: None)
     tokens = _read(recording, _run(recording, name="without"), [0.5, 0.25])
     assert tokens.notice == "tokens are numbered: the tokenizer of mini is not on disk"
 
@@ -133,7 +132,6 @@ def test_why_there_are_no_token_losses(recording: Recording) -> None:
 
 def test_numbers_have_the_weights_that_were_in_force(recording: Recording) -> None:
     run = _run(recording, weights={"ce": 1, "cosine": 0.1})
-    trajectory = Trajectory()
     steps = [
         row(run.id, step, terms={"ce": 0.5, "cosine": -0.25}, state_hash="0123abcd") for step in (10, 20, 30)
     ]
@@ -141,15 +139,14 @@ def test_numbers_have_the_weights_that_were_in_force(recording: Recording) -> No
         EventRecord(2, run.id, 15, 0.0, "weight", "cosine 0.1 → 0.3, mse 0 → 2", "me"),
         EventRecord(3, run.id, 25, 0.0, "weight", "cosine 0.3 → 0", "me"),
     ]
-    trajectory.extend(steps, changes)
-    assert [weights_at(run, trajectory.rows, step)["cosine"] for step in (10, 15, 20, 30)] == [
+    assert [weights_at(run, changes, step)["cosine"] for step in (10, 15, 20, 30)] == [
         0.1,
         0.3,
         0.3,
         0,
     ]
-    assert [weights_at(run, trajectory.rows, step).get("mse", 0) for step in (10, 20)] == [0, 2]
-    shown = "\n".join(_shown(row_lines(run, trajectory, steps[1], None, 200)))
+    assert [weights_at(run, changes, step).get("mse", 0) for step in (10, 20)] == [0, 2]
+    shown = "\n".join(_shown(row_lines(run, changes, OpenedRow(steps[1], None), None, 200)))
     assert "ce 0.5000 × 1   cosine -0.2500 × 0.3" in shown
     assert "state 0123abcd" in shown
     assert "lr 0.01" in shown
@@ -189,3 +186,27 @@ def test_lines_are_broken_at_spaces_and_in_a_word_only_where_it_fills_a_line() -
 def test_items_flow_beside_one_another() -> None:
     items: list[Line] = [[("aa 1", "")], [("bb 2", "")], [("cc 3", "")], [("too long for it", "")]]
     assert _shown(flowed(items, 11, 3)) == ["aa 1   bb 2", "cc 3", "too long", "for it"]
+
+
+def test_what_is_measured_and_said_besides_is_shown_in_words(recording: Recording) -> None:
+    run = _run(recording, target="One day.", continuation=("Two girls.",))
+    aside = Aside(
+        (SentenceRecord("One day.", 0.25, True), SentenceRecord("Two \x1bdogs.", None, False)), "One dog."
+    )
+    pieces = ("__eng_Latn__", " One", "</s>", "__eng_Latn__", " Two", "</s>")
+    lines = _opened(
+        run,
+        tokens=TokenLosses((1.0,) * 6, pieces, aside=aside),
+        decoded_prediction="One day. Two dogs.",
+        decoded_z="x",
+        measures={"round_trip": 0.125, "reread_ce": 6.25},
+    )
+    shown = "\n".join(_shown(lines))
+    assert "prediction from the text of z, encoded again   cross-entropy of the target 6.2500" in shown
+    assert "  1 One day.   ✓ cross-entropy 0.2500" in shown
+    assert "  2 Two girls.   · cross-entropy not finite\n    Two ␛dogs." in shown
+    assert "</s> 1.000   │   __eng_Latn__ 1.000" in shown
+    assert "  r-trip   0.125  cosine of z and its own text embedded again" in shown
+    assert "  re-CE    6.250  cross-entropy of the target" in shown
+    assert "WER" not in shown
+    assert "dog" in _toned(lines, "changed")

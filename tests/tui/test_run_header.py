@@ -23,6 +23,7 @@ _RUN = replace(
     z_norm=0.207,
     match=False,
     weights={"ce": 1.0, "cosine": 0.1},
+    schedules={},
     break_points=(),
 )
 _VIEW = HeaderView(_RUN, gpu="GPU 5.6/80 GiB 97%", terms={"ce": 0.09, "cosine": 0.132})

@@ -22,6 +22,7 @@ from tui.session_rows import (
     session_header,
     session_line,
 )
+from tui.widgets.field_editor import FieldEditor
 from tui.wrapping import Line
 
 HOSTILE = "\x1b[2J[bold]\u202e\U0001f600" + "x" * 500
@@ -181,3 +182,80 @@ async def test_a_running_run_changes_its_sessions_line(
         await expect_shown(user, "1 session, 1 run")
         recording.steps(run, [row(run, 0, loss=2.5)])
         await expect_shown(user, "2.5000")
+
+
+async def test_the_title_counts_the_runs_that_are_shown(
+    database: Path, control: RecordingControl, recording: Recording
+) -> None:
+    for session in ("cheese", "cheese", "zebra"):
+        recording.queue(session=session)
+    async with opened(database, control, size=SMALL) as user:
+        await expect_shown(user, "3 runs")
+        await user.press("B")
+        await expect_shown(user, "2 sessions, 3 runs, last active first")
+        await user.press("slash", *"chee")
+        await expect_shown(user, "1 of 2 sessions, 2 of 3 runs, last active first")
+        await user.press("escape")
+        await expect_shown(user, "2 sessions, 3 runs, last active first")
+
+
+async def test_tags_and_every_key_are_shown_at_80_by_24(
+    database: Path, control: RecordingControl, recording: Recording
+) -> None:
+    recording.queue(session="zebra")
+    sessions.set_tags(database, 1, ["[b]slow[/b]", *(f"a longer tag {number}" for number in range(9))])
+    async with opened(database, control, size=SMALL) as user:
+        await expect_shown(user, "1 run")
+        await user.press("B")
+        await expect_shown(user, " zebra  [b]slow[/b], a longer t…  ", "tags  [b]slow[/b], a longer tag 0, ")
+        await expect_said(user, "a longer tag 8")
+        keys = "\n".join(lines(user)[-2:])
+        for key in (
+            *("enter open", "f find text", "/ filter", "S order", "r rename", "n notes", "t tags"),
+            *("a archive", "A archived", "del delete", "u undo", "esc close"),
+        ):
+            assert key in keys
+        sessions.set_tags(database, 1, [])
+        recording.queue()  # the screen looks again when something comes
+        await expect(user, lambda: " tags  [b]" not in text(user))
+        assert not user.app.screen.query_one("#session-notes").display
+
+
+async def test_the_keys_of_the_search_are_named(
+    database: Path, control: RecordingControl, recording: Recording
+) -> None:
+    recording.queue()
+    async with opened(database, control, size=SMALL) as user:
+        await expect_shown(user, "1 run")
+        await user.press("B")
+        await expect_shown(user, "1 session")
+        await user.press("f")
+        await expect_shown(user, "enter go there  ↑/↓ move  pgup/pgdn page  esc back to the sessions")
+
+
+async def test_a_run_is_renamed_and_moved_at_once_or_not_at_all(
+    database: Path, control: RecordingControl, recording: Recording
+) -> None:
+    run = recording.queue(name="first")
+    async with opened(database, control) as user:
+        await expect_shown(user, "1 run")
+        for name, session, wrong in (
+            ("x" * 201, "another", "name: "),
+            ("bold", "x" * 201, "session: "),
+        ):
+            await user.press("f2")
+            await expect_shown(user, "next field")
+            fields = user.app.screen.query(FieldEditor)
+            fields.first().value, fields.last().value = name, session
+            await user.press("enter")
+            await expect_shown(user, wrong, "a name has 1 to 200")
+            await user.press("escape")
+            with Reader(database) as reader:
+                assert (reader.run(run).name, reader.run(run).session) == ("first", "today")
+                assert [each.name for each in reader.sessions()] == ["today"]
+        await user.press("f2")
+        await expect_shown(user, "next field")
+        fields = user.app.screen.query(FieldEditor)
+        fields.first().value, fields.last().value = "bold", "another"
+        await user.press("enter")
+        await expect_shown(user, "another/1  bold")

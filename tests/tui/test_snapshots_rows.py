@@ -103,7 +103,7 @@ def test_opened_row(
 ) -> None:
     pieces = ["__eng_Latn__", *(" " + word for word in PUBLISHED_TARGET.split()), "ly", ".", "</s>"]
     pieces += [" x"] * (_TOKENS - len(pieces))
-    monkeypatch.setattr("engine.tokens.target_pieces", lambda bundle, target: pieces)
+    monkeypatch.setattr("engine.tokens.target_pieces", lambda *_, **__: pieces)
     _record(recording)
 
     async def shown(user: Pilot[object]) -> None:

@@ -320,7 +320,7 @@ def exported(database: Path, recording: Recording, tmp_path: Path, monkeypatch: 
 async def _export(user: Pilot[object]) -> None:
     await expect_shown(user, "■ finished")
     await user.press("E")
-    await expect_shown(user, "what    run ", "as      report", "run-1.html")
+    await expect_shown(user, "what    run ", "format  report for a browser", "run-1.html")
 
 
 def test_export_as_report(snap_compare: Compare, exported: Path) -> None:
@@ -331,7 +331,7 @@ def test_export_as_bundle(snap_compare: Compare, exported: Path) -> None:
     async def shown(user: Pilot[object]) -> None:
         await _export(user)
         await user.press("up")
-        await expect_shown(user, "as      bundle", "what    session ", "b-ev-il-b-rm.zip")
+        await expect_shown(user, "format  bundle", "what    session ", "b-ev-il-b-rm.zip")
 
     assert snap_compare(app_on(exported), terminal_size=SMALL, run_before=shown)
 

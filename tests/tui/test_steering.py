@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from engine.objective import TERMS
 from engine.store.reading import Reader
 from engine.store.records import CommandRecord, Status
 from tests.tui.conftest import RecordingControl
 from tests.tui.recording import Recording, published_like_rows, row
-from tests.tui.screen import SMALL, User, expect, expect_shown, opened, text
+from tests.tui.screen import MEDIUM, SMALL, User, expect, expect_said, expect_shown, lines, opened, text
 from tui.pending import Pending, describe
 
 
@@ -25,6 +27,8 @@ from tui.pending import Pending, describe
         ("set", {"lr": 0.0125}, "lr 0.0125"),
         ("set", {"weights": {"cosine": 0.1, "ce": 0.0}}, "weight of cosine 0.1, weight of ce 0"),
         ("set", {"lr": 0.5, "weights": {"mse": 2.0}}, "lr 0.5, weight of mse 2"),
+        ("set", {"lr": "cosine:0:100"}, "lr cosine to 0 over 100 steps"),
+        ("set", {"weights": {"fluency": "linear:0.5:50"}}, "weight of fluency linear to 0.5 over 50 steps"),
         ("extend", {"steps": 50}, "50 steps more"),
         ("break", {"when": "loss<0.2"}, "break on loss<0.2"),
         ("unbreak", {"when": "match"}, "no break on match"),
@@ -41,6 +45,19 @@ def test_weights_that_are_pending_are_what_the_next_change_builds_on() -> None:
     pending.ask(1, "set", {"weights": {"ce": 0.5}})
     pending.ask(2, "set", {"weights": {"mse": 3.0}})
     assert pending.weights(1, {"ce": 1.0}) == {"ce": 0.5, "cosine": 0.1}
+
+
+def test_a_schedule_that_is_pending_begins_with_the_number_before_it_and_a_number_ends_it() -> None:
+    pending = Pending()
+    pending.ask(1, "set", {"lr": 0.5})
+    pending.ask(1, "set", {"lr": "cosine:0:100", "weights": {"ce": "linear:2:10", "mse": 3.0}})
+    assert pending.lr(1, 0.01) == 0.5
+    assert pending.weights(1, {"ce": 1.0}) == {"ce": 1.0, "mse": 3.0}
+    in_force = {"mse": "warmup:5"}
+    assert pending.schedules(1, in_force) == {"lr": "cosine:0:100", "ce": "linear:2:10"}
+    pending.ask(1, "set", {"lr": 0.25})
+    assert pending.lr(1, 0.01) == 0.25
+    assert pending.schedules(1, in_force) == {"ce": "linear:2:10"}
 
 
 @pytest.mark.parametrize(
@@ -110,9 +127,11 @@ async def test_what_the_control_refuses_is_said_and_no_longer_pending(
         ("e", "99999999", "less than or equal to 10000000"),
         ("L", "0", "lr: 0: a learning rate is above 0 and at most 1000"),
         ("L", "nan", "lr: nan: a learning rate is above 0"),
-        ("L", "[b]", "lr: [b]: should be a number"),
+        ("L", "[b]", "lr: '[b]': should be a number"),
         ("w", "-1", "ce=-1; a weight is 0 or more"),
-        ("w", "much", "should be a valid number"),
+        ("w", "much", "ce: 'much': should be a number, or a schedule: allowed are constant"),
+        ("w", "linear:-1:5", "END: allowed is a number, 0 or more"),
+        ("L", "cosine:0", "lr: 'cosine:0': should be a number, or a schedule: allowed are"),
         ("w", "nan", "should be a finite number"),
         ("w", "1", "weights: they are so already"),
         ("b", "", "break-point: ''"),
@@ -133,6 +152,59 @@ async def test_what_is_wrong_is_said_and_nothing_is_asked_for(
         await user.press("escape")
         await expect(user, lambda: "esc closes" not in text(user))
         assert control.requested == []
+
+
+async def test_schedules_are_asked_for_in_the_dialogs_and_shown_in_words(
+    database: Path, recording: Recording, control: RecordingControl
+) -> None:
+    async with _running(database, recording, control) as user:
+        await user.press("L")
+        await expect_shown(user, "in force 0.01; or cosine:0:100")
+        await user.press("end", *["backspace"] * 8, *"cosine", "colon", "0", "colon", *"100")
+        await expect_shown(user, "→ cosine to 0 over 100 steps")
+        await user.press("enter")
+        await expect_shown(user, "pending: lr cosine to 0 over 100 steps")
+        await user.press("w")
+        await expect_shown(user, "weights of the loss terms")
+        await user.press(*["down"] * 4, *"linear", "colon", "0", "full_stop", "5", "colon", *"50")
+        await expect_shown(user, "fluency 0 → linear to 0.5 over 50 steps")
+        await user.press("enter")
+        await expect(user, lambda: len(control.requested) == 2)
+        assert control.requested == [
+            (1, "set", {"lr": "cosine:0:100"}),
+            (1, "set", {"weights": {"fluency": "linear:0.5:50"}}),
+        ]
+
+
+async def test_schedules_in_force_stand_in_the_header_and_in_the_dialogs(
+    database: Path, recording: Recording
+) -> None:
+    run = recording.begin(schedules={"lr": "cosine:0:100", "prior": "linear:0.5:50"})
+    recording.steps(run, published_like_rows(run, 25))
+    async with opened(database, size=MEDIUM) as user:
+        await expect_shown(user, "● running", "cosine:0:100")
+        await user.press("w")
+        await expect_shown(user, "weights of the loss terms", "in force 0, linear to 0.5 over 50 steps")
+        await user.press(*["down"] * 5, "1", "enter")
+        await expect(user, lambda: "weights of the loss terms" not in text(user))
+        await expect_shown(user, "pending: weight of prior 1")
+        await user.press("L")
+        await expect_said(user, "cosine to 0 over 100 steps")
+
+
+async def test_all_terms_can_be_reached_on_a_small_terminal(database: Path, recording: Recording) -> None:
+    async with _running(database, recording) as user:
+        await user.press("w")
+        await expect_shown(user, "weights of the loss terms", "esc closes")
+        for name in TERMS:
+            await expect(user, partial(_is_in_view, user, name))
+            await user.press("down")
+
+
+def _is_in_view(user: User, name: str) -> bool:
+    """Whether the field of a term has the focus, and stands on the screen with its label."""
+    focused = user.app.focused
+    return focused is not None and focused.id == name and f" {name} " in lines(user)[focused.region.y]
 
 
 @pytest.mark.parametrize("key", ["space", "plus", "minus", "s", "full_stop", "f", "g", "L", "w", "b"])

@@ -7,7 +7,7 @@ import pytest
 
 from engine.store.records import EventRecord, StepRecord
 from tests.tui.recording import row
-from tui.trajectory import Row, Trajectory
+from tui.trajectory import Row, RowWindow, Trajectory
 
 
 def _event(number: int, step: int | None, kind: str = "lr") -> EventRecord:
@@ -18,7 +18,12 @@ EVENTS = [_event(1, None, "created"), _event(2, 0, "started"), _event(3, 40), _e
 STEPS = [row(1, step, loss=float(step % 13)) for step in range(100)]
 
 
-def _names(rows: list[Row]) -> list[str]:
+def _rows(trajectory: Trajectory) -> list[Row | None]:
+    return [trajectory.row(index) for index in range(len(trajectory))]
+
+
+def _names(trajectory: Trajectory) -> list[str]:
+    rows = [row for row in _rows(trajectory) if row is not None]
     return [str(row.step) if isinstance(row, StepRecord) else row.kind for row in rows]
 
 
@@ -29,7 +34,7 @@ def _in_order() -> Trajectory:
 
 
 def test_events_stand_before_the_step_they_affect_and_an_end_after_its_step() -> None:
-    names = _names(_in_order().rows)
+    names = _names(_in_order())
     assert names[0] == "started"
     assert names[names.index("lr") + 1] == "40"
     assert names[names.index("failed") - 1] == "90"
@@ -45,15 +50,14 @@ def test_older_steps_in_front_make_the_same_trajectory_as_reading_in_order(seed:
     chunks = [STEPS[first:end] for first, end in pairwise(cuts)]
     chance.shuffle(chunks)
     for chunk in chunks:
-        before = list(trajectory.rows)
+        grown = _rows(trajectory)
         indexes = trajectory.extend(chunk, [], is_before=True)
-        grown: list[Row] = before
         for index, step in zip(indexes, chunk, strict=True):
             grown.insert(index, step)
-        assert grown == trajectory.rows
+        assert grown == _rows(trajectory)
     whole = _in_order()
-    assert trajectory.rows == whole.rows
-    assert trajectory.last_step == whole.last_step == STEPS[-1]
+    assert _rows(trajectory) == _rows(whole)
+    assert trajectory.newest == whole.newest == STEPS[-1]
     assert [trajectory.index_of(step) for step in range(100)] == [whole.index_of(step) for step in range(100)]
 
 
@@ -109,8 +113,48 @@ def test_an_empty_trajectory_leads_nowhere() -> None:
 
 def test_an_event_leads_to_the_step_it_affects_or_the_last_one() -> None:
     trajectory = _in_order()
-    for index, record in enumerate(trajectory.rows):
-        nearest = trajectory.nearest_step(index)
-        assert nearest is not None
+    for index, record in enumerate(_rows(trajectory)):
+        assert record is not None
         expected = {"started": 0, "lr": 40, "failed": 91}
-        assert nearest.step == (record.step if isinstance(record, StepRecord) else expected[record.kind])
+        step = record.step if isinstance(record, StepRecord) else expected[record.kind]
+        assert trajectory.nearest_step(index) == step
+
+
+def test_only_so_many_rows_are_held_and_the_others_can_be_had_again() -> None:
+    trajectory = Trajectory(RowWindow(most=50))
+    for step in range(0, 1000, 10):
+        trajectory.extend([row(1, step + one) for one in range(10)], [])
+    trajectory.extend([], [_event(1, 500)])
+    assert len(trajectory.window) == 50
+    assert [step for step in _names(trajectory) if step != "lr"] == [str(step) for step in range(950, 1000)]
+    here = trajectory.index_of(500)
+    assert here == 501
+    wanted = trajectory.ask(here, around=20)
+    assert wanted == range(480, 521)
+    assert trajectory.ask(here, around=20) is None
+    assert trajectory.ask(here + 20, around=5) == range(521, 526)
+    trajectory.supply([row(1, step) for step in wanted])
+    assert len(trajectory.window) == 50
+    assert [trajectory.row(index) for index in range(480, 522)] == [
+        *(row(1, step) for step in range(480, 500)),
+        _event(1, 500),
+        *(row(1, step) for step in range(500, 521)),
+    ]
+    assert trajectory.row(trajectory.index_at(999)) == row(1, 999)
+    assert trajectory.row(0) is None
+
+
+def test_what_is_looked_at_stays_while_rows_come() -> None:
+    trajectory = Trajectory(RowWindow(most=50))
+    trajectory.extend([row(1, step) for step in range(40)], [])
+    for step in range(40, 400):
+        trajectory.extend([row(1, step)], [])
+        assert trajectory.row(7) == row(1, 7)
+    assert trajectory.row(8) is None
+
+
+def test_older_rows_are_held_as_far_as_there_is_room() -> None:
+    trajectory = Trajectory(RowWindow(most=50))
+    trajectory.extend([row(1, step) for step in range(80, 100)], [])
+    trajectory.extend([row(1, step) for step in range(80)], [], is_before=True)
+    assert _names(trajectory) == [str(step) for step in range(50, 100)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.store import sessions
 from engine.store.records import Status
 from tests.tui.conftest import RecordingControl
 from tests.tui.recording import Recording, published_like_rows
@@ -85,6 +86,27 @@ async def test_list_order_and_filter_are_as_they_were(
         await expect_shown(user, "3 of 3 runs, by loss")
 
 
+async def test_marks_are_as_they_were(database: Path, memory: ViewMemory, runs: list[int]) -> None:
+    async with opened(database, memory=memory) as user:
+        await expect_shown(user, "today/3", "step 100 of 100")
+        await user.press("end", "x", "home", "x", "q")
+        await expect(user, lambda: not user.app.is_running)
+    sessions.delete_run(database, runs[1])
+    async with opened(database, memory=ViewMemory(database)) as user:
+        await expect_shown(user, "today/3", "step 100 of 100")
+        assert runs_of(user).marks.runs == (runs[0], runs[2])
+        await user.press("X")
+        await expect_shown(user, "A today/1", "B today/3")
+        await user.press("escape", "q")
+        await expect(user, lambda: not user.app.is_running)
+    sessions.delete_run(database, runs[0])
+    memory = ViewMemory(database)
+    memory.save(ViewState(run=runs[2], marked=(runs[0], 99, runs[2], runs[2])))
+    async with opened(database, memory=memory) as user:
+        await expect_shown(user, "today/3", "step 100 of 100")
+        await expect(user, lambda: runs_of(user).marks.runs == (runs[2],))
+
+
 async def test_a_run_that_is_gone_gives_way_to_the_newest(
     database: Path, memory: ViewMemory, runs: list[int]
 ) -> None:
@@ -127,6 +149,9 @@ DAMAGE = {
     "a truth value for a number": '{"view": {"run": true}}',
     "unknown name": '{"view": {"run": 1, "colour": "red"}}',
     "wrong list": '{"view": {"closed": [1]}}',
+    "wrong marks": '{"view": {"marked": ["1"]}}',
+    "a truth value for a mark": '{"view": {"marked": [true]}}',
+    "no list of marks": '{"view": {"marked": 1}}',
     "binary": "\x00\x01",
 }
 
@@ -151,7 +176,7 @@ async def test_a_nonsensical_view_opens_the_app_all_the_same(
 
 
 def test_every_value_comes_back(memory: ViewMemory, database: Path) -> None:
-    view = ViewState(3, "table", 17, True, "terms", False, "LOSS", "lily é", ("a", "b"))
+    view = ViewState(3, "table", 17, True, "terms", False, "LOSS", "lily é", ("a", "b"), (7, 3))
     memory.save(view)
     assert ViewMemory(database).load() == view
     assert json.loads(memory.path.read_text())["database"] == str(database.resolve())

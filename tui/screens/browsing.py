@@ -82,17 +82,13 @@ class BrowsingScreen(SteeringScreen):
         from tui.screens.naming import NamingScreen, Values
 
         def save(values: Values) -> None:
-            from engine.names import checked_name
-            from engine.store.sessions import move_run, rename_run
+            from engine.store.sessions import rename_and_move_run, rename_run
 
-            name = values["name"].strip()
-            checked_name("session", values["session"])  # both are looked at before either is changed
-            if name:
-                checked_name("name", name)
-            if values["session"].strip() != run.session:
-                move_run(self._database, run.id, values["session"])
-            if name != (run.name or ""):
-                rename_run(self._database, run.id, name or None)
+            name, session = values["name"].strip() or None, values["session"].strip()
+            if session != run.session:
+                rename_and_move_run(self._database, run.id, name, session)
+            elif name != run.name:
+                rename_run(self._database, run.id, name)
 
         fields = [("name", run.name or ""), ("session", run.session)]
         self.app.push_screen(

@@ -23,6 +23,7 @@ from engine.comparison.differences import Field, fields
 from engine.comparison.predictions import Prediction, next_decoded_step, previous_decoded_step
 from engine.comparison.projection import Plane, project
 from engine.errors import UserError
+from engine.measures import MEASURES
 from engine.store.reading import Reader
 from engine.store.records import RunRecord
 from tui.actions import Place, bindings
@@ -64,7 +65,12 @@ _HINTS = {
 
 _ENDS = ("next_part", "close")
 
-_FIGURE_NAMES = {"grad_norm": "|grad|", "z_norm": "|z|", "similarity": "sim"}
+_FIGURE_NAMES = {
+    "grad_norm": "|grad|",
+    "z_norm": "|z|",
+    "similarity": "sim",
+    **{name: measure.title for name, measure in MEASURES.items()},
+}
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,12 @@ class CopyScreen(ModalScreen[None]):
 
     async def action_copy_row(self) -> None:
         """Copy the row as the command line's JSON."""
-        self._copy(await asyncio.to_thread(_json, self._step), "the row")
+        try:
+            line = await asyncio.to_thread(_json, self._database, self._step)
+        except UserError as error:
+            self._warn(safe_text(str(error)))
+        else:
+            self._copy(line, "the row")
 
     async def action_copy_numbers(self) -> None:
         """Copy z as a JSON list of its numbers."""
@@ -91,7 +96,9 @@ def _numbers(database: Path, step: StepRecord) -> str:
     return f"[{', '.join(str(number) for number in z)}]"
 
 
-def _json(step: StepRecord) -> str:
-    from engine.export import json_line, step_object  # slow to import
+def _json(database: Path, step: StepRecord) -> str:
+    from engine.export import step_line  # slow to import
+    from engine.store.reading import Reader
 
-    return json_line(step_object(step))
+    with Reader(database) as reader:
+        return step_line(reader, step)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
@@ -43,6 +43,10 @@ class Wanted:
     kind: str
     arguments: Mapping[str, Any]
     outcome: str = ""
+
+
+class DialogFields(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The fields; the arrows go from one to the next, and what has the focus is in view."""
 
 
 class Prepared(Message):
@@ -98,11 +102,12 @@ class Dialog(ModalScreen[Wanted | None]):
             box.border_title = Content(safe_text(title, limit=60))
             keys = self.app.keymap.keys(Place.DIALOG)
             box.border_subtitle = Content(f"{keys['accept']} {self.accept_words}, {keys['close']} closes")
-            for field in self.fields:
-                with Horizontal(classes="field"):
-                    yield Label(field.label, markup=False, classes="label")
-                    yield Input(field.value, compact=True, id=field.key)
-                    yield Static(safe_text(field.hint), markup=False, classes="hint")
+            with DialogFields(id="dialog-fields"):
+                for field in self.fields:
+                    with Horizontal(classes="field"):
+                        yield Label(field.label, markup=False, classes="label")
+                        yield Input(field.value, compact=True, id=field.key)
+                        yield Static(safe_text(field.hint), markup=False, classes="hint")
             yield from self.compose_more()
             yield Static(id="outcome", markup=False)
 

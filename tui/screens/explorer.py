@@ -22,6 +22,7 @@ from tui.live import DatabaseWatcher
 from tui.news import (
     DatabaseMissing,
     DatabaseUnreadable,
+    RowsRead,
     RunsRead,
     TrajectoryRead,
     WorkerView,
@@ -29,7 +30,7 @@ from tui.news import (
 )
 from tui.numbers import gpu_text
 from tui.pending import describe
-from tui.replay import RecordedRun, ReplayRequest, frozen, read_recorded
+from tui.replay import ReplayRequest
 from tui.requests import Control, Refused, Requests
 from tui.screens.browsing import BrowsingScreen
 from tui.screens.view import restore_view, take_view
@@ -96,8 +97,6 @@ class ExplorerScreen(BrowsingScreen):
         self._trajectory = Trajectory()
         self._curves = Curves()
         self._shown_run: int | None = None
-        self._is_read_whole = False
-        """The trajectory has all rows of that run that there were."""
         self._rate = StepRate()
         self._is_form_coming = False
         self._queued: set[int] = set()
@@ -189,16 +188,15 @@ class ExplorerScreen(BrowsingScreen):
         if message.run != self._shown_run:
             return
         self._pending.read(message.run, message.commands)
-        self._is_read_whole = message.is_complete
         if message.is_first:
-            is_again = bool(self._trajectory.rows)
+            is_again = len(self._trajectory) > 0
             self._trajectory = Trajectory()
             self._curves = Curves()
             self._rate.restart()
             self._trajectory.extend(message.steps, message.events)
             view = self._list.selected
             self._table.show_trajectory(
-                self._trajectory, target=view.record.target if view else "", keep_place=is_again
+                self._trajectory, target=" ".join(view.record.targets) if view else "", keep_place=is_again
             )
         else:
             self._table.rows_added(
@@ -213,13 +211,20 @@ class ExplorerScreen(BrowsingScreen):
             self._show_strip()
         self.show_steering()
 
+    @on(TrajectoryTable.RowsMissing)
+    def _read_rows(self, message: TrajectoryTable.RowsMissing) -> None:
+        self._watcher.read_rows(message.run, message.steps)
+
+    @on(RowsRead)
+    def _show_rows(self, message: RowsRead) -> None:
+        self._table.supply(message.run, message.steps)
+
     @on(RunList.Selected)
     def _follow_selected(self) -> None:
         view = self._list.selected
         run = view.record.id if view else None
         if run != self._shown_run:
             self._shown_run = run
-            self._is_read_whole = False
             self._trajectory = Trajectory()
             self._curves = Curves()
             self._rate.restart()
@@ -269,11 +274,11 @@ class ExplorerScreen(BrowsingScreen):
     async def action_fork(self) -> None:
         """Fork the selected run from the row that the cursor is on."""
         if run := self._selected_or_say():
-            newest, place = self._trajectory.last_step, self._table.place
-            if newest is None:
+            last, place = self._trajectory.last_step, self._table.place
+            if last is None:
                 self._say(f"run {run.id}: has no rows yet: there is nothing to fork")
             else:
-                await self.fork(run, newest.step if place is None else place)
+                await self.fork(run, last if place is None else place)
 
     async def fork(self, run: RunRecord, step: int) -> None:
         """Open the form for a fork from a row, whatever screen stands over this one."""
@@ -346,11 +351,12 @@ class ExplorerScreen(BrowsingScreen):
 
     async def action_open_chart(self) -> None:
         """Show the figure of the strip on the whole screen."""
-        if self._selected_or_say():
+        if run := self._selected_or_say():
             await asyncio.to_thread(import_module, "tui.screens.chart")  # with numpy, a fifth of a second
             from tui.screens.chart import ChartScreen
 
-            self.app.push_screen(ChartScreen(self._charted, self._strip.chart, is_log=self._strip.is_log))
+            chart, is_log = self._strip.chart, self._strip.is_log
+            self.app.push_screen(ChartScreen(self._database, run.id, self._charted, chart, is_log=is_log))
 
     async def action_compare(self) -> None:
         """Show the marked runs side by side; one that is marked, beside the selected one."""
@@ -366,10 +372,18 @@ class ExplorerScreen(BrowsingScreen):
 
         self.app.push_screen(CompareScreen(self._database, runs))
 
+    async def action_gap(self) -> None:
+        """Show whether the text of z carries the prediction of the selected run."""
+        if run := self._selected_or_say():
+            await asyncio.to_thread(import_module, "tui.screens.gap")
+            from tui.screens.gap import GapScreen
+
+            self.app.push_screen(GapScreen(self._database, run, lambda: self._trajectory))
+
     def _charted(self) -> Charted:
         run = self.selected_run
         title = f"{run.session}/{run.number}" if run else ""
-        return Charted(title, self._trajectory.rows, self._curves.marks)
+        return Charted(title, self._trajectory.last_step, self._curves.marks)
 
     def action_replay(self) -> None:
         """Play the selected run again, from its start or from the row that the cursor is on."""
@@ -384,13 +398,9 @@ class ExplorerScreen(BrowsingScreen):
         """Play a run again over this screen, with what its strip draws."""
         from tui.screens.replay import ReplayScreen
 
-        run = self.selected_run
-        read: Callable[[], RecordedRun] = partial(read_recorded, self._database, request.run)
-        if run is not None and run.id == request.run == self._shown_run and self._is_read_whole:
-            read = frozen(run, self._trajectory, self._curves)
         chart, is_log = self._strip.chart, self._strip.is_log
         replay = ReplayScreen(
-            self._database, request, read, self._requests, self._clock, chart=chart, is_log=is_log
+            self._database, request, self._requests, self._clock, chart=chart, is_log=is_log
         )
         self.app.push_screen(replay)
         self._list.select_run(request.run)
@@ -474,7 +484,7 @@ class ExplorerScreen(BrowsingScreen):
         worker = next(
             (worker for worker in self._workers if worker.device == run.device and worker.alive), None
         )
-        last = self._trajectory.last_step if run.id == self._shown_run else None
+        newest = self._trajectory.newest if run.id == self._shown_run else None
         self._header.show(
             HeaderView(
                 run,
@@ -483,7 +493,7 @@ class ExplorerScreen(BrowsingScreen):
                 rejection=reason,
                 worker=worker.state if worker else None,
                 gpu=_gpu_text(worker) if worker else None,
-                terms=last.terms if last else {},
+                terms=newest.terms if newest else {},
                 halt=self._pending.halt(run),
                 keys=self._keys,
             )

@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input, Label, Static
 
 from engine.errors import UserError
 from engine.store.records import RunRecord
 from tui.actions import Place, bindings
 from tui.text import safe_text
+from tui.widgets.badges import TONE_COLOURS
 from tui.widgets.field_editor import FieldEditor
 
 if TYPE_CHECKING:
     from tui.app import ExplorerApp
 
 _NOTICE_S = 6.0
+_MOST_WORDS = 60
 
 FORMATS: dict[str, str] = {
-    ".html": "report: charts, rows, spec, events",
-    ".md": "markdown, as the published tables",
+    ".html": "report for a browser: charts, rows, spec, events",
+    ".md": "Markdown: the decoded rows in a table",
     ".csv": "CSV: every row",
     ".jsonl": "JSON lines: every row, and a summary",
     ".parquet": "Parquet: every row, with types",
@@ -38,6 +40,13 @@ FORMATS: dict[str, str] = {
 """What the names of files end in, and what is then in them."""
 
 _BUNDLE = ".zip"
+
+_HINTS = (
+    (("write",), "write"),
+    (("next_subject",), "what"),
+    (("previous_format", "next_format"), "format"),
+    (("cancel",), "cancel"),
+)
 
 
 @dataclass(frozen=True)
@@ -85,10 +94,12 @@ class ExportRunsScreen(ModalScreen[None]):
         """Lay out what, how and where."""
         with Vertical(id="dialog") as box:
             box.border_title = Content("export")
-            box.border_subtitle = Content(self.app.keymap.hints(Place.EXPORT_RUNS))
+            box.border_subtitle = Content(self.app.keymap.joint_hints(Place.EXPORT_RUNS, _HINTS))
             yield Static(id="subject", markup=False)
             yield Static(id="format", markup=False)
-            yield FieldEditor(Place.EXPORT_RUNS, id="path")
+            with Horizontal(classes="field"):
+                yield Label("file", markup=False, classes="label")
+                yield FieldEditor(Place.EXPORT_RUNS, id="path")
             yield Static(id="outcome", markup=False)
 
     def on_mount(self) -> None:
@@ -170,8 +181,12 @@ class ExportRunsScreen(ModalScreen[None]):
         self._show_choices()
 
     def _show_choices(self) -> None:
-        self.query_one("#subject", Static).update(safe_text(f"what    {self._subject.words}", limit=60))
-        self.query_one("#format", Static).update(safe_text(f"as      {FORMATS[self._suffix]}"))
+        for key, label, words in (
+            ("#subject", "what", safe_text(self._subject.words, limit=_MOST_WORDS)),
+            ("#format", "format", FORMATS[self._suffix]),
+        ):
+            line = Content.assemble((f"{label:<8}", TONE_COLOURS["quiet"]), words)
+            self.query_one(key, Static).update(line)
 
     def _refuse(self, reason: str) -> None:
         self._is_writing = False

@@ -21,7 +21,8 @@ _KEY_CELLS = 9
 _ABOUT = (
     "A run looks for a sentence embedding z that makes SONAR-LLM predict the target sentence next. "
     "Row k of the table is z before update k: its loss, the similarity of prediction and target, "
-    "and what z and the prediction decode to. ✓: the decoded prediction is the target."
+    "and what z and the prediction decode to. ✓: the decoded prediction is the target; "
+    "∞: it says hardly anything but the same again."
 )
 
 
@@ -34,7 +35,8 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
-        with VerticalScroll(id="help"):
+        with VerticalScroll(id="help") as box:
+            box.border_subtitle = Content(self.app.keymap.hints(Place.HELP))
             yield Static(help_text(self.app.keymap))
 
     def action_close(self) -> None:

@@ -15,11 +15,12 @@ from engine.errors import UserError
 from engine.store.reading import Reader
 from engine.store.records import RunRecord, TaskRecord
 from engine.tasks import PATHS, check_task
+from tui.hit_text import cut
 from tui.requests import Control, Refused, Requests
 from tui.row_names import row_of
 from tui.screens.dialog import Dialog, DialogField, Values, Wanted, whole_number
 from tui.screens.vectors import VectorsScreen
-from tui.text import safe_text
+from tui.text import ELLIPSIS, safe_text
 from tui.widgets.line_table import LineTable
 from tui.widgets.text_lines import TextLines
 from tui.wrapping import Line, indented, wrapped
@@ -110,7 +111,8 @@ class InterpolationScreen(VectorsScreen):
     @on(LineTable.Moved)
     def _show_detail(self) -> None:
         if self.table.cursor is not None and self._points:
-            self.query_one(TextLines).show(partial(_detail, self._points[self.table.cursor]))
+            box, point = self.query_one(TextLines), self._points[self.table.cursor]
+            box.show(lambda width: _detail(point, width, box.size.height))
 
     @work(exclusive=True)
     async def _look(self, number: int) -> None:
@@ -193,12 +195,29 @@ def _header(width: int) -> Line:
     return [(f" {POINT_HEADER}  prediction", "")]
 
 
-def _detail(point: "Point", width: int) -> list[Line]:
-    lines: list[Line] = []
-    for title, text in (("prediction", point.decoded_prediction), ("z", point.decoded_z)):
-        lines.append([(title, "heading")])
-        lines += indented(wrapped([(safe_text(text), "good" if point.match else "")], max(width - 2, 1)), 2)
-    return lines
+def _detail(point: "Point", width: int, height: int) -> list[Line]:
+    """Both texts under their titles; where they are too long together, the longer one gives way first."""
+    room = max(width - 2, 1)
+    prediction, z = (
+        wrapped([(safe_text(text), tone)], room)
+        for text, tone in ((point.decoded_prediction, "good" if point.match else ""), (point.decoded_z, ""))
+    )
+    for_texts = max(height - 2, 2)
+    for_z = min(len(z), max(for_texts - len(prediction), for_texts // 2))
+    return [
+        [("prediction", "heading")],
+        *indented(_first_lines(prediction, for_texts - for_z, room), 2),
+        [("z", "heading")],
+        *indented(_first_lines(z, for_z, room), 2),
+    ]
+
+
+def _first_lines(lines: list[Line], count: int, width: int) -> list[Line]:
+    """The first lines; `…` at the end where there are more."""
+    if len(lines) <= count:
+        return lines
+    *kept, last = lines[:count]
+    return [*kept, cut([*last, (ELLIPSIS, "")], width)]
 
 
 def _give_up(database: Path, task: int, control: Control) -> None:

@@ -9,19 +9,20 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
-from engine.errors import UserError
 from engine.store.records import EventRecord, RunRecord
 from tui.moments import moment_text
 from tui.numbers import lr_text
+from tui.pending import schedule_words
 from tui.requests import Requests
 from tui.screens.dialog import Dialog, DialogField, Values, Wanted
+from tui.spelled import number_or_schedule
 from tui.text import fit_text, safe_text
 
 _SHOWN_CHANGES = 6
 
 
 class LrDialog(Dialog):
-    """A learning rate, and the newest changes of the run's."""
+    """A learning rate or its schedule, and the newest changes of the run's."""
 
     title_words: ClassVar[str] = "learning rate"
     accept_words: ClassVar[str] = "sets it"
@@ -29,7 +30,10 @@ class LrDialog(Dialog):
     def __init__(self, run: RunRecord, requests: Requests, database: Path, proposed: float | None) -> None:
         """`proposed`: what the learning rate will be once all that is pending is done."""
         value = "" if proposed is None else f"{proposed:g}"
-        field = DialogField("lr", "learning rate", value, f"in force {lr_text(run.lr)}")
+        schedule = run.schedules.get("lr")
+        goes_on = "; or cosine:0:100" if schedule is None else f", {schedule_words('lr', schedule)}"
+        hint = f"in force {lr_text(run.lr)}{goes_on}"
+        field = DialogField("lr", "learning rate", value, hint)
         super().__init__(run, requests, [field])
         self._database = database
 
@@ -51,14 +55,17 @@ class LrDialog(Dialog):
         self.query_one("#changes", Static).update(Content("\n".join(change_lines(content, time.time()))))
 
     def check(self, values: Values) -> Wanted:
-        """The learning rate."""
+        """The learning rate, or how it goes on from now."""
         from engine.spec import check_lr
 
-        try:
-            lr = float(values["lr"])
-        except ValueError:
-            raise UserError(f"lr: {values['lr'][:20] or 'empty'}: should be a number") from None
-        return Wanted("set", {"lr": check_lr(lr)}, f"{lr_text(self.run.lr)} → {lr_text(lr)}")
+        new = number_or_schedule("lr", values["lr"], of="lr")
+        if not isinstance(new, str):
+            new = check_lr(new)
+        return Wanted("set", {"lr": new}, f"{lr_text(self.run.lr)} → {_said(new)}")
+
+
+def _said(lr: float | str) -> str:
+    return schedule_words("lr", lr) if isinstance(lr, str) else lr_text(lr)
 
 
 def change_lines(changes: Sequence[EventRecord], now_s: float) -> list[str]:

@@ -15,12 +15,13 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from engine.errors import UserError
 from engine.forking import ForkPoint
 from tui.actions import Place, bindings
 from tui.fork_form import fork_errors, fork_note, fork_step
-from tui.form_fields import DEFAULTS, EXISTING, FIELDS, NEW, SPEC_KEYS, TODAY, Values
+from tui.form_fields import AS_TYPED, DEFAULTS, EXISTING, FIELDS, NEW, SPEC_KEYS, SPLIT, TODAY, Values
 from tui.form_material import FormMaterial, Source, own_source
-from tui.form_values import Order, blamed, form_errors, order_of
+from tui.form_values import Order, blamed, form_errors, order_of, split_texts
 from tui.presets import Preset, delete_preset, save_preset
 from tui.requests import Control, Refused, Requests
 from tui.screens.preset_name import PresetNameScreen
@@ -133,7 +134,17 @@ class NewRunScreen(ModalScreen[int | None]):
         if message.key == "source":
             label = self._form.values["source"]
             self._take(next(source for source in self._sources if source.label == label))
+        elif message.key == "split" and self._form.values["split"] == SPLIT:
+            self._split_texts()
         self._check()
+
+    def _split_texts(self) -> None:
+        """Put each sentence of the texts into a field of its own."""
+        try:
+            self._form.set_values({**split_texts(self._form.values), "split": AS_TYPED})
+        except UserError as error:
+            self._form.set_values({"split": AS_TYPED})
+            self._say(str(error), is_refused=True)
 
     @on(Form.Moved)
     def _moved(self) -> None:
@@ -169,7 +180,8 @@ class NewRunScreen(ModalScreen[int | None]):
             for sentence in to_measure(values)
         }
         is_edited = self._is_edited(values)
-        hints["source"] = "changed since" if is_edited else f"{self._keys['next_source']}: the next"
+        note = f"; {self._source.note}" if self._source.note else ""
+        hints["source"] = "changed since" if is_edited else f"{self._keys['next_source']}: the next{note}"
         if self._fork is not None:
             hints["init_kind"] = fork_note(self._fork, values)
         if values["copies"].strip() not in ("1", ""):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -28,9 +29,9 @@ class QuestionScreen(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         """Lay out the question and the two answers."""
-        with Vertical(id="question"):
+        with Vertical(id="question") as box:
+            box.border_subtitle = Content(self.app.keymap.hints(Place.QUESTION))
             yield Static(self._question, markup=False)
-            yield Static(self.app.keymap.hints(Place.QUESTION), markup=False, classes="keys")
 
     def action_confirm(self) -> None:
         """Yes."""

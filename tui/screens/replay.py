@@ -19,7 +19,7 @@ from engine.errors import UserError
 from tui.actions import Place, at, binding_id, bindings
 from tui.curves import Chart, Charted
 from tui.playback import Playback
-from tui.replay import RecordedRun, ReplayRequest, next_of
+from tui.replay import RecordedRun, ReplayRequest, next_of, read_recorded, read_rows
 from tui.requests import Requests
 from tui.text import safe_text
 from tui.trajectory import Trajectory
@@ -31,6 +31,10 @@ from tui.widgets.trajectory_table import TrajectoryTable
 if TYPE_CHECKING:
     from tui.app import ExplorerApp
     from tui.screens.dialog import Wanted
+    from tui.screens.replay_chart import ReplayChartScreen
+
+_AHEAD_ROWS = 500
+"""Rows before and behind the one that is so far ahead are read while the replay goes there."""
 
 _NOTICE_S = 3.0
 _REFUSED_SHOWN_S = 8.0
@@ -46,7 +50,7 @@ _HINTS = (
 )
 """What the last line names: actions whose keys stand together, and a word for them."""
 
-_ALSO_HERE = frozenset({"next_chart", "toggle_log", "open_chart", "cycle_theme", "help"})
+_ALSO_HERE = frozenset({"next_chart", "toggle_log", "open_chart", "gap", "cycle_theme", "help"})
 """Actions of the main screen that do the same in a replay."""
 
 _NOT_REFUSED = _ALSO_HERE | {"next_pane", "palette", "leave"}
@@ -96,7 +100,6 @@ class ReplayScreen(Screen[None]):
         self,
         database: Path,
         request: ReplayRequest,
-        read: Callable[[], RecordedRun],
         requests: Requests,
         clock: Callable[[], float],
         *,
@@ -106,9 +109,8 @@ class ReplayScreen(Screen[None]):
         """Open a replay.
 
         Args:
-            database: Where an opened row reads more about itself.
+            database: Where the run is read.
             request: What is to be shown.
-            read: Gives all of it; called on a thread, may raise a UserError.
             requests: For the dialog that asks for a step.
             clock: Seconds that only go forward.
             chart: What the strip draws.
@@ -117,13 +119,14 @@ class ReplayScreen(Screen[None]):
         super().__init__()
         self._database = database
         self._request = request
-        self._read_recorded = read
         self._requests = requests
         self._clock = clock
         self._chart, self._is_log = chart, is_log
         self._recorded: RecordedRun | None = None
         self._playback: Playback | None = None
         self._shown = Trajectory()
+        self._large: ReplayChartScreen | None = None
+        """The chart on the whole screen, while it stands over the replay."""
         self._marks = Marks()
         self._plays_when_released = False
         self._timer: Timer | None = None
@@ -140,9 +143,8 @@ class ReplayScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Read the rows."""
-        keys = self.app.keymap.keys(Place.REPLAY)
-        hints = ("/".join(map(keys.__getitem__, names)) + f" {word}" for names, word in _HINTS)
-        self.query_one("#replay-keys", Static).update(safe_text("  ".join(hints)))
+        hints = self.app.keymap.joint_hints(Place.REPLAY, _HINTS)
+        self.query_one("#replay-keys", Static).update(safe_text(hints))
         self.query_one(RunHeader).display = False
         self._strip.choose(self._chart, is_log=self._is_log)
         self._table.show_placeholder("Reading the recorded rows …")
@@ -151,7 +153,7 @@ class ReplayScreen(Screen[None]):
 
     async def _read(self) -> None:
         try:
-            recorded = await asyncio.to_thread(self._read_recorded)
+            recorded = await asyncio.to_thread(read_recorded, self._database, self._request.run)
         except UserError as error:
             self._table.show_placeholder("This run cannot be replayed", "", str(error))
         else:
@@ -160,7 +162,7 @@ class ReplayScreen(Screen[None]):
     @on(RecordedRead)
     def _begin(self, message: RecordedRead) -> None:
         recorded = message.recorded
-        if not recorded.rows:
+        if not recorded.steps:
             self._table.show_placeholder(f"Run {recorded.run.id} has no rows yet: there is nothing to replay")
             return
         self._recorded = recorded
@@ -174,14 +176,18 @@ class ReplayScreen(Screen[None]):
             self._say(
                 f"run {recorded.run.id}: no times were recorded; it is played at {self._playback.speed}"
             )
-        self._table.show_trajectory(self._shown, target=recorded.run.target)
+        self._table.show_trajectory(self._shown, target=" ".join(recorded.run.targets))
         self._strip.add_class("-filled")
         self._playback.seek(recorded.position_of(self._request.step))
         self._show()
         self.action_play()
 
     def on_screen_suspend(self) -> None:
-        """What covers the replay stops it: nobody sees it."""
+        """What covers the replay stops it: nobody sees it, except for its own chart."""
+        if self._large is None:
+            self._stay()
+
+    def _stay(self) -> None:
         if self._playback is not None:
             self._playback.pause()
             self._show()
@@ -258,7 +264,7 @@ class ReplayScreen(Screen[None]):
 
     def action_next_chart(self) -> None:
         """Draw the next figure."""
-        self._strip.choose(self._strip.chart.following, is_log=None)
+        self._strip.choose(self._strip.following, is_log=None)
 
     def action_toggle_log(self) -> None:
         """Change the strip's scale."""
@@ -267,10 +273,30 @@ class ReplayScreen(Screen[None]):
     async def action_open_chart(self) -> None:
         """Show the figure of the strip on the whole screen."""
         if self._recorded is not None:
-            await asyncio.to_thread(import_module, "tui.screens.chart")  # with numpy, a fifth of a second
-            from tui.screens.chart import ChartScreen
+            await asyncio.to_thread(
+                import_module, "tui.screens.replay_chart"
+            )  # with numpy, a fifth of a second
+            from tui.screens.replay_chart import ReplayChartScreen
 
-            self.app.push_screen(ChartScreen(self._charted, self._strip.chart, is_log=self._strip.is_log))
+            run, chart, is_log = self._request.run, self._strip.chart, self._strip.is_log
+            self._large = ReplayChartScreen(
+                self._database, self, run, self._charted, chart, is_log=is_log, stay=self._stay
+            )
+            await self.app.push_screen(self._large, self._close_chart)
+            self._show()
+
+    async def action_gap(self) -> None:
+        """Show whether the text of z carries the prediction, up to the row that is shown."""
+        if self._recorded is not None and self._playback is not None:
+            await asyncio.to_thread(import_module, "tui.screens.gap")
+            from tui.screens.gap import GapScreen
+
+            position = self._playback.position
+            run, until = self._recorded.run_at(position), self._recorded.steps[position]
+            self.app.push_screen(GapScreen(self._database, run, lambda: self._shown, until=until))
+
+    def _close_chart(self, _: None) -> None:
+        self._large = None
 
     def action_cycle_theme(self) -> None:
         """Change the colours to the next theme."""
@@ -372,33 +398,58 @@ class ReplayScreen(Screen[None]):
         self.query_one(RunHeader).show(
             HeaderView(
                 run,
-                terms=recorded.rows[position].terms,
+                terms=recorded.figures_at(position).terms,
                 replay=f"replayed as it was recorded; {key} goes back to the run as it is now",
             )
         )
-        self.query_one(Scrubber).show(
-            ScrubberView(
-                step=recorded.steps[position],
-                first=recorded.steps[0],
-                last=recorded.steps[-1],
-                is_playing=playback.is_playing,
-                speed=str(playback.speed),
-                elapsed_ms=recorded.elapsed_ms[position],
-                total_ms=recorded.elapsed_ms[-1],
-            ),
-            self._marks,
+        view = ScrubberView(
+            step=recorded.steps[position],
+            first=recorded.steps[0],
+            last=recorded.steps[-1],
+            is_playing=playback.is_playing,
+            speed=str(playback.speed),
+            elapsed_ms=recorded.elapsed_ms[position],
+            total_ms=recorded.elapsed_ms[-1],
         )
+        self.query_one(Scrubber).show(view, self._marks)
+        if self._large is not None:
+            self._large.follow(view, self._marks)
 
     def _show_rows(self, count: int, *, follows: bool) -> None:
         assert self._recorded is not None
-        before = len(self._shown.rows)
+        before = len(self._shown)
         self._shown.keep_first(count, self._recorded.trajectory)
+        self._read_ahead(count)
         if count < before:
             self._table.rows_removed()
         else:
             self._table.rows_added(range(before, count))
             if follows and not self._table.follows:
                 self._table.action_last_row()
+
+    def _read_ahead(self, index: int) -> None:
+        """Have the rows read that are shown next."""
+        assert self._recorded is not None
+        trajectory = self._recorded.trajectory
+        ahead = min(index + _AHEAD_ROWS, len(trajectory) - 1)
+        if trajectory.row(ahead) is None and (steps := trajectory.ask(ahead, around=_AHEAD_ROWS)):
+            self._want_rows(steps)
+
+    @on(TrajectoryTable.RowsMissing)
+    def _read_missing(self, message: TrajectoryTable.RowsMissing) -> None:
+        self._want_rows(message.steps)
+
+    def _want_rows(self, steps: range) -> None:
+        self.run_worker(self._read_rows(steps), group="rows")
+
+    async def _read_rows(self, steps: range) -> None:
+        run = self._request.run
+        try:
+            rows = await asyncio.to_thread(read_rows, self._database, run, steps)
+        except UserError as error:
+            self._say(str(error))
+        else:
+            self._table.supply(run, rows)
 
     def _keep_time(self) -> None:
         """Look at the clock as often as the screen may be painted; not at all while nothing plays."""
@@ -413,9 +464,10 @@ class ReplayScreen(Screen[None]):
     def _charted(self) -> Charted:
         assert self._recorded is not None
         assert self._playback is not None
-        run = self._recorded.run
-        marks = self._recorded.curves_at(self._playback.position).marks
-        return Charted(f"REPLAY {run.session}/{run.number}", self._shown.rows, marks)
+        run, position = self._recorded.run, self._playback.position
+        marks = self._recorded.curves_at(position).marks
+        steps = self._recorded.steps
+        return Charted(f"REPLAY {run.session}/{run.number}", steps[position], marks, until=steps[-1])
 
     def _say(self, line: str) -> None:
         self.app.notify(safe_text(line), severity="error", timeout=_REFUSED_SHOWN_S, markup=False)

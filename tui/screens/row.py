@@ -14,13 +14,14 @@ from textual.screen import Screen
 from engine.errors import UserError
 from engine.store.records import RunRecord, StepRecord
 from tui.actions import Place, bindings
-from tui.row_details import TokenLosses, read_token_losses, row_lines
+from tui.row_details import OpenedRow, TokenLosses, read_row, read_token_losses, row_lines
 from tui.screens.copy_row import CopyScreen
 from tui.screens.export_z import ExportScreen
 from tui.text import safe_text
 from tui.trajectory import Trajectory
 from tui.widgets.badges import match_sign
 from tui.widgets.text_lines import TextLines
+from tui.wrapping import wrapped
 
 if TYPE_CHECKING:
     from tui.app import ExplorerApp
@@ -51,7 +52,7 @@ class RowScreen(Screen[int | None]):
         """Open a row.
 
         Args:
-            database: Where token losses and vectors are read.
+            database: Where rows, token losses and vectors are read.
             run: The run.
             trajectory: Its rows; those that arrive while the row is open can be gone to.
             step: A step that has a row.
@@ -60,8 +61,10 @@ class RowScreen(Screen[int | None]):
         self._database = database
         self._run = run
         self._trajectory = trajectory
-        self._index = trajectory.index_at(step)
+        self._step = step
         self._opened = step
+        self._row: StepRecord | None = None
+        """The row that is shown; None while it is read."""
 
     def compose(self) -> ComposeResult:
         """Lay out the lines."""
@@ -116,28 +119,29 @@ class RowScreen(Screen[int | None]):
 
     def action_copy(self) -> None:
         """Ask what to copy."""
-        self.app.push_screen(CopyScreen(self._database, self._step))
+        if self._row is not None:
+            self.app.push_screen(CopyScreen(self._database, self._row))
 
     def action_export(self) -> None:
         """Ask where to write z."""
-        self.app.push_screen(ExportScreen(self._database, self._run, self._step.step))
+        self.app.push_screen(ExportScreen(self._database, self._run, self._step))
 
     async def action_fork(self) -> None:
         """Open the form for a new run from this row."""
-        await self.app.explorer.fork(self._run, self._step.step)
+        await self.app.explorer.fork(self._run, self._step)
 
     async def action_nearest(self) -> None:
         """Show the stored vectors that are nearest to z."""
         await asyncio.to_thread(import_module, "tui.screens.vectors")
         from tui.screens.vectors import NearestScreen
 
-        screen = NearestScreen(self._database, self._run, self._step.step)
+        screen = NearestScreen(self._database, self._run, self._step)
         self.app.push_screen(screen, self._go_to_row)
 
     async def action_interpolate(self) -> None:
         """Ask for another row, and show what is decoded on the way to it."""
-        first = next(row.step for row in self._trajectory.rows if isinstance(row, StepRecord))
-        await self.app.explorer.interpolate(self._run, self._step.step, first)
+        first = self._trajectory.first_step
+        await self.app.explorer.interpolate(self._run, self._step, self._step if first is None else first)
 
     async def _go_to_row(self, row: "RowOf | None") -> None:
         if row is not None:
@@ -145,47 +149,67 @@ class RowScreen(Screen[int | None]):
 
     def action_close(self) -> None:
         """Go back to the table, to the row that is shown."""
-        step = self._step.step
         # Where the table followed its end when the row was opened, it may go on following.
-        self.dismiss(None if step == self._opened else step)
+        self.dismiss(None if self._step == self._opened else self._step)
 
     @property
-    def _step(self) -> StepRecord:
-        row = self._trajectory.nearest_step(self._index)
-        assert row is not None, "a row is opened by its step"
-        return row
+    def _index(self) -> int:
+        return self._trajectory.index_at(self._step)
 
     @property
     def _view(self) -> TextLines:
         return self.query_one("#row", TextLines)
 
     def _go_to_nearest(self, *, forward: bool, otherwise: str) -> None:
-        nearest = next(self._trajectory.steps_from(self._index, forward=forward), None)
-        self._go_to(nearest and nearest[0], otherwise)
+        self._go_to(self._trajectory.step_beyond(self._index, forward=forward), otherwise)
 
     def _go_to(self, index: int | None, otherwise: str) -> None:
         if index is None:
             self.notify(otherwise, timeout=_NOTICE_S)
         else:
-            self._index = index
+            self._step = self._trajectory.step_at(index)
             self._view.scroll_home(animate=False)
             self._show()
 
     def _show(self) -> None:
-        step = self._step
+        self._row = None
+        row = self._held()
+        if row is None:
+            self._show_title("")
+            self._view.show(lambda _: [[("reading …", "quiet")]])
+        else:
+            self._show_row(row, None)
+        self.run_worker(self._read(row), exclusive=True)
+
+    def _held(self) -> OpenedRow | None:
+        """The row, where it and the decoded one before it are held."""
+        trajectory, index = self._trajectory, self._index
+        row = trajectory.row(index)
+        decoded_at = trajectory.decoded_before(index + 1)
+        decoded = None if decoded_at is None else trajectory.row(decoded_at)
+        if not isinstance(row, StepRecord) or (decoded is None) != (decoded_at is None):
+            return None
+        return OpenedRow(row, decoded if isinstance(decoded, StepRecord) else None)
+
+    def _show_title(self, sign: str) -> None:
         name = f"  {self._run.name}" if self._run.name else ""
-        title = f"{self._run.session}/{self._run.number}{name}, step {step.step} of {self._run.steps}"
-        sign = match_sign(step.match).strip()
+        title = f"{self._run.session}/{self._run.number}{name}, step {self._step} of {self._run.steps}"
         self._view.border_title = Content(safe_text(f"{title}  {sign}".rstrip(), limit=100))
-        self._show_lines(step, None)
-        self.run_worker(self._read(step), exclusive=True)
 
-    def _show_lines(self, step: StepRecord, tokens: TokenLosses | None) -> None:
-        self._view.show(partial(row_lines, self._run, self._trajectory, step, tokens))
+    def _show_row(self, row: OpenedRow, tokens: TokenLosses | None) -> None:
+        self._row = row.step
+        self._show_title(match_sign(row.step.match).strip())
+        self._view.show(partial(row_lines, self._run, tuple(self._trajectory.events), row, tokens))
 
-    async def _read(self, step: StepRecord) -> None:
+    async def _read(self, row: OpenedRow | None) -> None:
         try:
-            tokens = await asyncio.to_thread(read_token_losses, self._database, self._run, step)
+            if row is None:
+                row = await asyncio.to_thread(read_row, self._database, self._run.id, self._step)
+                self._show_row(row, None)
+            tokens = await asyncio.to_thread(read_token_losses, self._database, self._run, row.step)
         except UserError as error:
             tokens = TokenLosses(notice=str(error))
-        self._show_lines(step, tokens)
+        if row is None:
+            self._view.show(lambda width: wrapped([(safe_text(tokens.notice), "bad")], width))
+        else:
+            self._show_row(row, tokens)

@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from tui.actions import Place, bindings
 from tui.hit_text import excerpt
 from tui.requests import Control, Refused, Requests
+from tui.run_names import home_text
 from tui.text import fit_text, safe_text
 from tui.widgets.field_editor import FieldEditor
 from tui.widgets.line_table import LineTable
@@ -25,8 +26,19 @@ if TYPE_CHECKING:
     from engine.store.searching import TextHit
     from tui.app import ExplorerApp
 
+_HINTS = (
+    (("open_hit",), "go there"),
+    (("previous_hit", "next_hit"), "move"),
+    (("page_up", "page_down"), "page"),
+    (("close",), "back to the sessions"),
+)
+
 _HOME_SHARE = 4
 """Of so many parts of the width, one at most is for the name of the run."""
+
+_WIDEST_HOME = 60
+_STEP, _KIND = 6, 10
+"""Cells of columns."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,8 @@ class SearchScreen(Screen[RowPlace | None]):
         yield FieldEditor(Place.SEARCH, id="query")
         yield Static(id="search-title", markup=False)
         yield LineTable(id="hits")
-        yield Static(self.app.keymap.hints(Place.SEARCH, _NAMED_KEYS), markup=False, id="search-keys")
+        hints = self.app.keymap.joint_hints(Place.SEARCH, _HINTS)
+        yield Static(safe_text(hints), markup=False, id="search-keys")
 
     def on_mount(self) -> None:
         """Let the user type."""
@@ -110,13 +123,16 @@ class SearchScreen(Screen[RowPlace | None]):
         else:
             first = "first " if len(self._hits) == MOST_HITS else ""
             self._say(f"Said by {first}{runs} run{'' if runs == 1 else 's'}, newest first")
-        homes = [safe_text(f"{hit.session}/{hit.number}") for hit in self._hits]
-        widest = max(map(cell_len, homes), default=0)
+        widest = max((cell_len(_home(hit, _WIDEST_HOME)) for hit in self._hits), default=0)
 
         def line(index: int, width: int) -> Line:
-            return _hit_line(self._hits[index], homes[index], min(widest, width // _HOME_SHARE), width)
+            return _hit_line(self._hits[index], min(widest, width // _HOME_SHARE), width)
 
-        self._table.show(self._hits, [(hit.run, hit.kind) for hit in self._hits], line)
+        def header(width: int) -> Line:
+            home = fit_text("run", min(widest, width // _HOME_SHARE))
+            return [(f" {home}  {'step':>{_STEP}}  {'of':<{_KIND}}  text" if self._hits else "", "")]
+
+        self._table.show(self._hits, [(hit.run, hit.kind) for hit in self._hits], line, header=header)
         self._search()
 
     @on(Refused)
@@ -167,11 +183,13 @@ class SearchScreen(Screen[RowPlace | None]):
         return self.query_one(LineTable)
 
 
-_NAMED_KEYS = frozenset({"open_hit", "next_hit", "close"})
-
-
-def _hit_line(hit: "TextHit", home: str, home_width: int, width: int) -> Line:
+def _hit_line(hit: "TextHit", home_width: int, width: int) -> Line:
     more = f" +{hit.texts - 1}" if hit.texts > 1 else ""
-    head = f" {fit_text(home, home_width)}  step {hit.step:<6} {'z' if hit.kind == 'z' else '':<2}"
+    home = fit_text(_home(hit, home_width), home_width)
+    head = f" {home}  {hit.step:>{_STEP}}  {hit.kind:<{_KIND}}  "
     text = excerpt(hit.text, hit.spans, max(width - cell_len(head) - len(more) - 1, 1))
     return [(head, "quiet"), *text, (more, "quiet")]
+
+
+def _home(hit: "TextHit", width: int) -> str:
+    return home_text(hit.session, hit.number, width)

@@ -16,34 +16,46 @@ from textual.widgets import Input, Static
 
 from tui.actions import Place, bindings
 from tui.deletions import Deletable, Removed, Restored
-from tui.markdown_lines import markdown_lines
 from tui.requests import Control, Refused, Requests
 from tui.screens.naming import NamingScreen, Values
 from tui.screens.notes import NotesScreen
 from tui.screens.search import RowPlace, SearchScreen
-from tui.session_rows import SessionFigures, SessionOrder, in_order, passing, session_header, session_line
+from tui.session_rows import (
+    SessionFigures,
+    SessionOrder,
+    detail_lines,
+    in_order,
+    passing,
+    session_header,
+    session_line,
+)
 from tui.sessions_watcher import SessionsRead, SessionsUnreadable, SessionsWatcher
 from tui.text import safe_text
 from tui.widgets.line_table import LineTable
 from tui.widgets.text_lines import TextLines
-from tui.wrapping import Line
+from tui.wrapping import Line, flowed
 
 if TYPE_CHECKING:
     from tui.app import ExplorerApp
 
-_NAMED_KEYS = (
-    "open_session",
-    "close",
-    "search",
-    "filter",
-    "rename",
-    "edit_notes",
-    "delete",
-    "edit_tags",
-    "archive",
-    "sort",
+_NAMED_KEYS = frozenset(
+    {
+        "open_session",
+        "search",
+        "filter",
+        "sort",
+        "rename",
+        "edit_notes",
+        "edit_tags",
+        "archive",
+        "show_archived",
+        "delete",
+        "undo",
+        "close",
+    }
 )
-"""What the last line names as far as there is room, the most needed first."""
+_MOST_KEY_LINES = 2
+"""Lines for the keys: enough for all of them at 80 columns."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ class SessionsScreen(Screen[Destination | None]):
         self._watcher = SessionsWatcher(database, self.post_message, with_archived=with_archived)
 
     def compose(self) -> ComposeResult:
-        """Lay out the table, the notes of the session under the cursor, and the keys."""
+        """Lay out the table, tags and notes of the session under the cursor, and the keys."""
         yield Static(id="sessions-title", markup=False)
         yield LineTable(id="sessions")
         notes = TextLines(id="session-notes")
@@ -115,10 +127,10 @@ class SessionsScreen(Screen[Destination | None]):
 
     def on_resize(self) -> None:
         """Name the keys that there is room for."""
-        named = len(_NAMED_KEYS)
-        while len(hints := self.app.keymap.hints(Place.SESSIONS, _NAMED_KEYS[:named])) > self.size.width - 2:
-            named -= 1
-        self.query_one("#sessions-keys", Static).update(hints)
+        hints: list[Line] = [[(hint, "")] for hint in self.app.keymap.each_hint(Place.SESSIONS, _NAMED_KEYS)]
+        lines = flowed(hints, max(self.size.width - 2, 1), 2)[:_MOST_KEY_LINES]
+        shown = "\n".join("".join(piece for piece, _ in line) for line in lines)
+        self.query_one("#sessions-keys", Static).update(shown)
 
     async def on_unmount(self) -> None:
         """Stop reading."""
@@ -227,9 +239,9 @@ class SessionsScreen(Screen[Destination | None]):
     def _show_notes(self) -> None:
         box = self.query_one("#session-notes", TextLines)
         row = self._current
-        notes = row.summary.session.notes if row else ""
-        box.display = bool(notes.strip())
-        box.show(lambda width: markdown_lines(notes, max(width, 1)))
+        session = row.summary.session if row else None
+        box.display = session is not None and bool(session.tags or session.notes.strip())
+        box.show(lambda width: [] if session is None else detail_lines(session, max(width, 1)))
         box.scroll_home(animate=False, force=True)
 
     # Changing
@@ -342,10 +354,13 @@ class SessionsScreen(Screen[Destination | None]):
         number = f"{count} of {total}" if self._filter else str(total)
         hidden = f", {self._archived} archived" if self._archived else ""
         shown = (" shown" if self.with_archived else " hidden") if self._archived else ""
-        runs = sum(row.summary.session.runs for row in self._rows)
+        shown_runs, runs = (
+            sum(row.summary.session.runs for row in rows) for rows in (self._shown, self._rows)
+        )
+        of_runs = f"{shown_runs} of {runs}" if self._filter else str(runs)
         title = (
             f"{number} session{'' if total == 1 else 's'}{hidden}{shown}, "
-            f"{runs} run{'' if runs == 1 else 's'}, {self._order}"
+            f"{of_runs} run{'' if runs == 1 else 's'}, {self._order}"
         )
         bar = self.query_one("#sessions-title", Static)
         if title != str(bar.content):

@@ -154,7 +154,8 @@ class SteeringScreen(Screen[None]):
             from tui.screens.weights_dialog import WeightsDialog
 
             proposed = self._pending.weights(run.id, run.weights)
-            self._open(run, WeightsDialog(run, self._requests, proposed))
+            schedules = self._pending.schedules(run.id, run.schedules)
+            self._open(run, WeightsDialog(run, self._requests, proposed, schedules))
 
     def action_break_points(self) -> None:
         """Ask for a break-point, or for one to be removed."""

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from engine.errors import UserError
 from engine.store.records import RunRecord
 from tui.actions import Place, bindings
+from tui.run_names import home_text
 from tui.text import fit_text, safe_text
 from tui.widgets.line_table import LineTable
 from tui.wrapping import Line
@@ -178,7 +179,8 @@ class NearestScreen(VectorsScreen):
         from tui.vector_tables import neighbour_text
 
         one = self._found[index]
-        home = fit_text(f"{one.session}/{one.number}", _home_cells(width))
+        cells = _home_cells(width)
+        home = fit_text(home_text(one.session, one.number, cells), cells)
         tone = "quiet" if one.text is None or one.text_step != one.step else ""
         text = neighbour_text(one)
         head = f" {one.cosine:>7.4f}  {home}  {one.step:>6}  {one.kind:<10}  "

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tui.app import ExplorerApp
 
 _LOOK_S = 0.2
-_LARGEST_SHOWN = 8
 
 
 class VerificationAsked(Message):
@@ -56,8 +55,8 @@ class VerificationScreen(ModalScreen[None]):
         with Vertical(id="verification") as box:
             title = f"{self._run.session}/{self._run.number}: verified against its record"
             box.border_title = Content(safe_text(title, limit=60))
+            box.border_subtitle = Content(self.app.keymap.hints(Place.VERIFICATION))
             yield Static("asking", markup=False, id="verdict")
-            yield Static(self.app.keymap.hints(Place.VERIFICATION), markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """Ask for it."""
@@ -83,7 +82,7 @@ class VerificationScreen(ModalScreen[None]):
 
     @on(Refused)
     def _say_why_not(self, message: Refused) -> None:
-        self._show([message.reason], tone="-refused")
+        self._show_end(_plain(message.reason))
 
     @on(VerificationAsked)
     def _begin_to_look(self, message: VerificationAsked) -> None:
@@ -97,7 +96,7 @@ class VerificationScreen(ModalScreen[None]):
             try:
                 task = await asyncio.to_thread(_read, self._database, number)
             except UserError as error:
-                self._show([str(error)], tone="-refused")
+                self._show_end(_plain(str(error)))
                 return
             if task != before:
                 self._show_task(task)
@@ -107,24 +106,33 @@ class VerificationScreen(ModalScreen[None]):
             await asyncio.sleep(_LOOK_S)
 
     def _show_task(self, task: TaskRecord) -> None:
-        self._has_ended = task.has_ended
         if task.status == "pending":
-            self._show(["waits for the worker"])
+            self._show(_plain("waits for the worker"))
         elif task.status == "running":
             rows = f"{task.done} of {task.total} rows" if task.total else "loading models"
-            self._show([f"making it again: {rows}"])
+            self._show(_plain(f"making it again: {rows}"))
         elif task.result is None:
-            self._show([f"{task.status}: {task.error}" if task.error else task.status], tone="-refused")
+            self._show_end(_plain(f"{task.status}: {task.error}" if task.error else task.status))
         else:
-            verdict = Verdict.from_result(task.result)
-            lines = [verdict.summary, *verdict.details[:_LARGEST_SHOWN]]
-            self._show(lines, tone="-equal" if verdict.equal else "-refused")
+            from tui.verdict_text import verdict_text
 
-    def _show(self, lines: list[str], *, tone: str = "") -> None:
-        shown = self.query_one("#verdict", Static)
-        for each in ("-refused", "-equal"):
-            shown.set_class(each == tone, each)
-        shown.update("\n".join(safe_text(line) for line in lines))
+            verdict = Verdict.from_result(task.result)
+            self._show_end(verdict_text(verdict), tone="-equal" if verdict.equal else "-refused")
+
+    def _show_end(self, said: Content, *, tone: str = "-refused") -> None:
+        """Say the last there is to say: nothing goes on any more that could be given up."""
+        self._has_ended = True
+        box = self.query_one("#verification")
+        box.border_subtitle = Content(self.app.keymap.hints(Place.VERIFICATION, {"close"}))
+        self.query_one("#verdict").set_class(True, tone)
+        self._show(said)
+
+    def _show(self, said: Content) -> None:
+        self.query_one("#verdict", Static).update(said)
+
+
+def _plain(line: str) -> Content:
+    return Content(safe_text(line))
 
 
 def _read(database: Path, task: int) -> TaskRecord:

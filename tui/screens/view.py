@@ -2,7 +2,7 @@
 
 from textual.screen import Screen
 
-from tui.curves import Chart
+from tui.curves import chart_named
 from tui.run_filter import SortBy
 from tui.view_state import ViewState
 from tui.widgets.chart_strip import ChartStrip
@@ -29,6 +29,7 @@ def take_view(screen: Screen[None], before: ViewState) -> ViewState:
         sort=runs.sort.name,
         filter=runs.run_filter.text,
         closed=tuple(sorted(runs.closed)),
+        marked=runs.marks.runs,
     )
 
 
@@ -37,7 +38,8 @@ async def restore_view(screen: Screen[None], view: ViewState) -> None:
     pane, runs, table, strip = _parts(screen)
     pane.display = not view.list_hidden
     runs.rearrange(sort=SortBy.__members__.get(view.sort), closed=frozenset(view.closed))
-    strip.choose(Chart.__members__.get(view.chart, Chart.LOSS), is_log=view.log_scale)
+    runs.marks.restore(view.marked)
+    strip.choose(chart_named(view.chart), is_log=view.log_scale)
     if view.filter:
         await pane.set_filter(view.filter)
     if view.run is not None:

@@ -17,7 +17,9 @@ from tui.verbs.compare import compare
 from tui.verbs.config import config
 from tui.verbs.export import export, import_
 from tui.verbs.fork import fork
+from tui.verbs.gap import gap
 from tui.verbs.machine import doctor, worker
+from tui.verbs.objectives import objectives
 from tui.verbs.reading import list_runs, show
 from tui.verbs.replay import SCREEN_FLAGS, replay
 from tui.verbs.run import run
@@ -87,6 +89,7 @@ def no_verb(
 
 app.command("run")(run)
 app.command("fork")(fork)
+app.command("objectives")(objectives)
 app.command("interpolate")(interpolate)
 app.command("list")(list_runs)
 app.command("show")(show)
@@ -95,6 +98,7 @@ app.command("search")(search_texts)
 app.command("export")(export)
 app.command("import")(import_)
 app.command("compare")(compare)
+app.command("gap")(gap)
 app.command("replay")(replay)
 app.command("nearest")(nearest)
 app.command("pause")(pause)

@@ -1,106 +1,84 @@
 """`run`: queue a run and follow it."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.forms import Form
 from tui.verbs.arguments import DatabaseOption, chosen_bundle, chosen_database
 from tui.verbs.run_options import (
-    BeamOption,
-    BreakPointsOption,
-    BundleOption,
-    DecodeEveryOption,
-    DetachOption,
-    DeviceOption,
-    DtypeOption,
     InitOption,
     InitRandomOption,
     InitVectorOption,
-    LossOption,
-    LrOption,
-    MaxDecodedTokensOption,
-    NameOption,
-    NormOption,
-    RowsOption,
-    SeedOption,
-    SessionOption,
-    StepsOption,
-    TargetOption,
-    VectorsOption,
-    WeightOption,
-    follow_or_print,
-    given_fields,
+    RunOptions,
     initial_of,
-    number_of,
-    weights_of,
+    takes_run_options,
 )
 
+if TYPE_CHECKING:
+    from engine.spec import RunSpec
+    from tui.presets import Preset
 
+
+@takes_run_options
 def run(
     context: typer.Context,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel="What",
+            help="Begin from a preset, one of your own or of those that `objectives` lists; what is given "
+            "besides comes before it.",
+        ),
+    ] = None,
     init: InitOption = None,
     init_random: InitRandomOption = None,
     init_vector: InitVectorOption = None,
-    target: TargetOption = None,
-    loss: LossOption = None,
-    weight: WeightOption = None,
-    lr: LrOption = None,
-    steps: StepsOption = None,
-    norm: NormOption = None,
-    decode_every: DecodeEveryOption = None,
-    beam: BeamOption = None,
-    max_decoded_tokens: MaxDecodedTokensOption = None,
-    break_points: BreakPointsOption = None,
-    seed: SeedOption = None,
-    bundle: BundleOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
-    vectors: VectorsOption = None,
-    session: SessionOption = None,
-    name: NameOption = None,
-    form: RowsOption = Form.TABLE,
-    detach: DetachOption = False,
+    *,
+    options: RunOptions,
     db: DatabaseOption = None,
 ) -> None:
     """Queue a run and follow it. Without options: the published experiment on the embedded models.
 
     Values in parentheses are the defaults. Ctrl-C leaves the run going.
     """
-    fields = given_fields(
-        init=initial_of(init, init_random, init_vector),
-        target=target,
-        weights=weights_of(loss, weight),
-        lr=number_of(lr),
-        steps=number_of(steps),
-        norm=number_of(norm),
-        decode_every=number_of(decode_every),
-        beam=number_of(beam),
-        max_decoded_tokens=number_of(max_decoded_tokens),
-        seed=number_of(seed),
-        bundle=chosen_bundle(bundle),
-        device=device,
-        dtype=dtype,
-        vectors=vectors,
-    )
+    chosen = _chosen_preset(preset, options.bundle)
+    fields = options.spec_fields(chosen.spec)
+    initial = initial_of(init, init_random, init_vector)
+    if initial is not None:
+        fields["init"] = initial
     database = chosen_database(context, db)
-    run_id = _queue(database, fields, session, name, break_points or ())
-    follow_or_print(database, run_id, form, detach=detach)
+    break_points = chosen.break_points if options.break_points is None else options.break_points
+    run_id = _queue(database, chosen.spec, fields, options.session, options.name, break_points)
+    options.follow_or_print(database, run_id)
+
+
+def _chosen_preset(name: str | None, bundle: str | None) -> "Preset":
+    """What the options are laid over: one of the user's own as it is, any other on the user's models."""
+    from engine.spec import RunSpec, with_changes
+    from tui.presets import BUILT_IN, Preset, find_preset
+
+    preset = Preset(RunSpec()) if name is None else find_preset(name)
+    if name is not None and not any(preset is known for known in BUILT_IN.values()):
+        return preset
+    return Preset(with_changes(preset.spec, bundle=chosen_bundle(bundle)), preset.break_points)
 
 
 def _queue(
     database: Path,
-    fields: Mapping[str, object],
+    base: "RunSpec",
+    fields: dict[str, object],
     session: str | None,
     name: str | None,
     break_points: Sequence[str],
 ) -> int:
     from engine.control import queue_run
-    from engine.spec import parse_spec
+    from engine.spec import with_changes
 
-    spec = parse_spec(**fields)
+    spec = with_changes(base, **fields)
     run_id = queue_run(database, spec, session=session, name=name, break_points=break_points)
     print(f"run {run_id}: queued in {database}", file=sys.stderr)
     return run_id

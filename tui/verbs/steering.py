@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import UserError
+from engine.objective import TERMS
 from engine.store.reading import Reader
 from engine.store.records import CommandRecord
 from tui.exit_codes import ExitCode
+from tui.spelled import number_of, number_or_schedule
 from tui.tables import event_line
 from tui.text import safe_text
 from tui.verbs.arguments import DatabaseOption, RunArgument, chosen_database, run_number, whole_number
@@ -84,9 +86,10 @@ def set_(
     settings: Annotated[
         list[str],
         typer.Argument(
-            metavar="lr=NUMBER|weight.TERM=NUMBER...",
+            metavar="NAME=NUMBER|SCHEDULE...",
             show_default=False,
-            help="The new learning rate, the new weight of a loss term; 0 switches a term off.",
+            help="lr or a loss term, and its new value: lr=0.005, fluency=0.1; 0 switches a term off. A "
+            "schedule begins at the next step: lr=cosine:0:100, fluency=linear:0.5:50.",
         ),
     ],
     no_wait: NoWaitOption = False,
@@ -139,20 +142,19 @@ def break_(
 
 def _parse_settings(settings: list[str]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
-    weights: dict[str, float] = {}
+    weights: dict[str, Any] = {}
     for setting in settings:
         field, equals, text = setting.partition("=")
         if not equals:
-            raise UserError(f"set: {setting!r}: should be lr=NUMBER or weight.TERM=NUMBER")
-        try:
-            number = float(text)
-        except ValueError:
-            raise UserError(f"{field}: {text!r}: should be a number") from None
-        prefix, dot, term = field.partition(".")
-        place, name = (weights, term) if dot and prefix == "weight" else (arguments, field)
+            raise UserError(
+                f"set: {setting!r}: should be lr=NUMBER or TERM=NUMBER, or a schedule in its place"
+            )
+        name = field.removeprefix("weight.")
+        place: dict[str, Any] = weights if name in TERMS or name != field else arguments
         if name in place:
             raise UserError(f"set: {field} is given twice")
-        place[name] = number
+        can_be_set = place is weights or name == "lr"
+        place[name] = number_or_schedule(field, text, of=name) if can_be_set else number_of(text)
     return arguments | ({"weights": weights} if weights else {})
 
 

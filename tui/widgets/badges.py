@@ -35,6 +35,8 @@ TONE_COLOURS = {
 
 MATCH = "✓"
 NO_MATCH = "·"
+DEGENERATE = "∞"
+"""In place of NO_MATCH where the prediction hardly says anything but the same again."""
 
 
 def match_sign(match: bool | None) -> str:

@@ -67,9 +67,14 @@ class ChartStrip(Widget):
         if not self.display:
             self.add_class("-asked")
             return
-        chart = self.chart.following
-        self.set_class(chart is not Chart.LOSS, "-asked")
+        chart = self.following
+        self.set_class(chart != Chart.LOSS, "-asked")
         self.choose(chart, is_log=None)
+
+    @property
+    def following(self) -> Chart:
+        """The next chart of the cycle."""
+        return self.chart.after(self._curves.measures)
 
     def toggle_log(self) -> None:
         """Change the scale from what it is now."""

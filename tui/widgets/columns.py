@@ -1,9 +1,10 @@
 """Which columns the trajectory table has at a width, and how wide they are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from engine.measures import MEASURES
 from tui.circle import following
 
 GAP = 2
@@ -24,8 +25,34 @@ _MIN_Z = 22
 _TERMS_FROM, _LR_FROM, _NORM_FROM = 66, 76, 90
 """Cells that the texts must keep before the terms, the learning rate and the norm of z get columns."""
 
-TERM_KEY = "term:"
-"""Begins the key of a loss term's column; its name follows."""
+_MEASURE = 6
+_MEASURES_FROM = 66
+"""Cells that the texts must keep before one of FIRST_MEASURES gets a column."""
+
+_OTHER_MEASURES_FROM = 90
+"""The same for the other measures."""
+
+_CHOSEN_FROM = 24
+"""The same where the user has chosen to see such numbers."""
+
+FIRST_MEASURES = ("round_trip", "reread_ce", "word_error_rate")
+"""Measures that are shown before others."""
+
+TERM_KEY, MEASURE_KEY = "term:", "measure:"
+"""Begins the key of a loss term's column, or a measure's; its name follows."""
+
+
+class Numbers(Enum):
+    """Which numbers the table shows beside step and loss."""
+
+    STANDARD = "the usual numbers"
+    MEASURES = "what is measured of decoded rows"
+    TERMS = "the loss terms"
+
+    @property
+    def following(self) -> "Numbers":
+        """The next one of the cycle."""
+        return following(Numbers, self)
 
 
 class Difference(Enum):
@@ -57,6 +84,8 @@ def choose_columns(
     target_cells: int,
     *,
     terms: Sequence[str] = (),
+    measures: Collection[str] = (),
+    shows: Numbers = Numbers.STANDARD,
     difference: Difference = Difference.OFF,
     is_folded: bool = False,
 ) -> tuple[Column, ...]:
@@ -67,6 +96,8 @@ def choose_columns(
         largest_step: The step number with the most digits.
         target_cells: Width of the target; a prediction that has become it is shown whole where possible.
         terms: Names of the loss terms; one alone is the loss itself and gets no column.
+        measures: Names of what is measured of the run's rows.
+        shows: Which numbers the user has chosen to see.
         difference: What the titles say that the texts are compared with.
         is_folded: The steps are ranges, `10–46`.
     """
@@ -74,18 +105,29 @@ def choose_columns(
     step = Column("step", "step", max(4, 2 * digits + 1 if is_folded else digits))
     loss = Column("loss", "loss", _LOSS)
     match = Column("match", "✓", _MATCH, is_number=False)
-    numbers = [step, loss, Column("similarity", "sim", _SIMILARITY)]
+    numbers = [step, loss]
     room = width - sum(column.width + GAP for column in (*numbers, match))
-    terms_width = len(terms) * (_TERM + GAP)
-    if len(terms) > 1 and room - terms_width >= _TERMS_FROM:
-        numbers[2:2] = [Column(TERM_KEY + name, name, _TERM) for name in terms]
-        room -= terms_width
-    if room - _LR - GAP >= _LR_FROM:
-        numbers.append(Column("lr", "lr", _LR))
-        room -= _LR + GAP
-    if room - _NORM - GAP >= _NORM_FROM:
-        numbers.append(Column("z_norm", "|z|", _NORM))
-        room -= _NORM + GAP
+    first, others = _in_order(measures)
+    if shows is Numbers.STANDARD:
+        numbers.append(Column("similarity", "sim", _SIMILARITY))
+        room -= _SIMILARITY + GAP
+        terms_width = len(terms) * (_TERM + GAP)
+        if len(terms) > 1 and room - terms_width >= _TERMS_FROM:
+            numbers[2:2] = _term_columns(terms)
+            room -= terms_width
+        wanted = [
+            *((column, _MEASURES_FROM) for column in first),
+            (Column("lr", "lr", _LR), _LR_FROM),
+            (Column("z_norm", "|z|", _NORM), _NORM_FROM),
+            *((column, _OTHER_MEASURES_FROM) for column in others),
+        ]
+    else:
+        chosen = [*first, *others] if shows is Numbers.MEASURES else _term_columns(terms)
+        wanted = [(column, _CHOSEN_FROM) for column in chosen]
+    for column, kept in wanted:
+        if room - column.width - GAP >= kept:
+            numbers.append(column)
+            room -= column.width + GAP
     of_prediction, of_z = "prediction" + difference.value, "z" + difference.value
     if room < _BOTH_TEXTS:
         return *numbers, match, Column("prediction", of_prediction, max(room, 1), is_number=False)
@@ -96,3 +138,25 @@ def choose_columns(
         Column("prediction", of_prediction, prediction, is_number=False),
         Column("z", of_z, room - GAP - prediction, is_number=False),
     )
+
+
+def term_title(name: str) -> str:
+    """What a column or a chart of a loss term is called."""
+    from engine.objective import TERMS  # where a run has several: not needed for the first paint
+
+    return TERMS[name].title if name in TERMS else name
+
+
+def _term_columns(names: Sequence[str]) -> list[Column]:
+    return [Column(TERM_KEY + name, term_title(name), _TERM) for name in names]
+
+
+def _in_order(names: Collection[str]) -> tuple[list[Column], list[Column]]:
+    """Columns of the measures that are shown before others, and of the others."""
+    columns = {
+        name: Column(MEASURE_KEY + name, measure.title, _MEASURE)
+        for name, measure in MEASURES.items()
+        if name in names
+    }
+    first = [columns.pop(name) for name in FIRST_MEASURES if name in columns]
+    return first, list(columns.values())

@@ -16,8 +16,8 @@ from textual.strip import Strip
 from tui.actions import Place, bindings
 from tui.text import fit_text, safe_text
 
-LABEL = 17
-"""Cells before a value."""
+LABEL = 18
+"""Cells before a value, one of them always empty."""
 
 _GAP = 2
 """Cells between a value and its note."""
@@ -150,7 +150,9 @@ class FormPane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _field(self, line: FormLine, width: int) -> list[Segment]:
         wrong = self._tone("wrong")
-        label = Segment(fit_text(line.label, LABEL), wrong if line.is_wrong else self._tone("label"))
+        label = Segment(
+            fit_text(line.label, LABEL - 1) + " ", wrong if line.is_wrong else self._tone("label")
+        )
         note = wrong if line.is_wrong else self._tone("note")
         room = max(width - LABEL, 0)
         if not line.width:

@@ -71,13 +71,20 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
         self._curve_marks: tuple[int, ...] = ()
         self._is_log = False
         self._is_whole = True
+        self._until: int | None = None
         self._steps: Span | None = None
         self._values: Span | None = None
         self.set_reactive(PlotWidget.margin_top, 1)
         self.set_reactive(PlotWidget.margin_bottom, 2)
 
     def draw(
-        self, series: Iterable[Series], marks: Iterable[int], *, is_log: bool, is_whole: bool = True
+        self,
+        series: Iterable[Series],
+        marks: Iterable[int],
+        *,
+        is_log: bool,
+        is_whole: bool = True,
+        until: int | None = None,
     ) -> None:
         """Draw other curves, or more of them; what is in view stays in view.
 
@@ -86,11 +93,12 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
             marks: Steps with a vertical line.
             is_log: Whether the scale of the values is logarithmic; those that have no logarithm are gaps.
             is_whole: Whether only whole steps are named at the axis.
+            until: The step up to which the axis goes at least.
         """
         self._series, self._curve_marks = tuple(series), tuple(marks)
         if is_log != self._is_log:
             self._values = None
-        self._is_log, self._is_whole = is_log, is_whole
+        self._is_log, self._is_whole, self._until = is_log, is_whole, until
         self._draw()
 
     def show_all(self) -> None:
@@ -134,6 +142,8 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
     @property
     def _step_span(self) -> Span:
         ends = [step for curve in self._series if curve.steps for step in (curve.steps[0], curve.steps[-1])]
+        if ends and self._until is not None:
+            ends.append(self._until)
         whole = float(min(ends, default=0)), float(max(ends, default=0))
         if whole[1] == whole[0]:
             whole = whole[0], whole[0] + 1

@@ -7,13 +7,22 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
+from engine.measures import is_degenerate
 from engine.store.records import EventRecord, StepRecord
 from tui.event_text import event_tone, text_in_place
-from tui.numbers import MISSING, NOT_FINITE, loss_text, lr_text, norm_text, similarity_text
+from tui.numbers import (
+    MISSING,
+    NOT_FINITE,
+    loss_text,
+    lr_text,
+    measure_text,
+    norm_text,
+    similarity_text,
+)
 from tui.text import safe_text
 from tui.text_cell import text_cell
-from tui.widgets.badges import match_sign
-from tui.widgets.columns import GAP, TERM_KEY, Column, Difference
+from tui.widgets.badges import DEGENERATE, match_sign
+from tui.widgets.columns import GAP, MEASURE_KEY, TERM_KEY, Column, Difference
 
 _BEFORE_EVENT = "── "
 
@@ -78,16 +87,28 @@ class RowCells:
                 behind = f" ×{line.count}" if column.key == "prediction" and line.count > 1 else ""
                 segments += self._text(*texts[column.key], column.width, style, behind)
             elif column.key == "match":
-                segments.append(Segment(match_sign(match) + " " * GAP, good if match else quiet))
+                sign, style = match_sign(match), good if match else quiet
+                if decoded and not match and is_degenerate(decoded.decoded_prediction or ""):
+                    sign, style = DEGENERATE, self.tone("warning")
+                segments.append(Segment(sign + " " * GAP, style))
             else:
                 if column.key.startswith(TERM_KEY):
                     text, style = loss_text(newest.terms.get(column.key.removeprefix(TERM_KEY))), quiet
+                elif column.key.startswith(MEASURE_KEY):
+                    name = column.key.removeprefix(MEASURE_KEY)
+                    text = measure_text(decoded.measures.get(name)) if decoded and decoded.measures else ""
+                    style = quiet
                 else:
                     text, style = numbers[column.key]
                 # A missing or unending number still takes its column's cells and no more.
                 text = text.rjust(column.width) if len(text) <= column.width else MISSING.rjust(column.width)
                 segments.append(Segment(text + " " * GAP, plain if text.isspace() else style))
         return segments
+
+    def unread(self, step: int) -> list[Segment]:
+        """A step of which only the number is known so far."""
+        column = self.columns[0]
+        return [Segment(f"{step:>{column.width}}{' ' * GAP}…", self.tone("quiet"))]
 
     def event(self, event: EventRecord, width: int) -> list[Segment]:
         """An event in a rule of `width` cells, which begins where the texts of steps do."""

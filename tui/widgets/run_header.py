@@ -157,6 +157,10 @@ def _figures(view: HeaderView, width: int) -> Content:
     terms = [_figure(f"{safe_text(name)} ", loss_text(value)) for name, value in view.terms.items()]
     if len(terms) > 1 and _cells([*parts, *terms]) + len(match) <= width:
         parts[1:1] = terms
+    if schedule := run.schedules.get("lr"):
+        behind_lr = Content.styled(safe_text(schedule, limit=30), _QUIET)
+        if _cells([*parts, behind_lr]) + len(match) <= width:
+            parts.insert(-1, behind_lr)
     used = _cells(parts)
     if used + len(match) > width:
         match = match_sign(run.match)

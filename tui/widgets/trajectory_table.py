@@ -1,6 +1,6 @@
 """The trajectory table: painted line by line, so a row costs the same at ten rows and at fifty thousand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -15,18 +15,22 @@ from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollTo
 from textual.strip import Strip
 
-from engine.store.records import StepRecord
+from engine.store.records import EventRecord, StepRecord
 from tui.actions import Place, bindings
 from tui.folding import Folding
 from tui.text import safe_text
+from tui.trajectory import Place as RowPlace
 from tui.trajectory import Trajectory
-from tui.widgets.columns import Column, Difference, choose_columns
+from tui.widgets.columns import Column, Difference, Numbers, choose_columns
 from tui.widgets.row_cells import RowCells, StepLine
 
 _HEADER_LINES = 1
 _MARGIN = 1
 
 _NOTICE_S = 3.0
+
+_AHEAD_ROWS = 200
+"""Rows above and below those in view that are read before they are looked at."""
 
 
 class TrajectoryTable(ScrollView, can_focus=True):
@@ -56,19 +60,31 @@ class TrajectoryTable(ScrollView, can_focus=True):
             super().__init__()
             self.step = step
 
+    class RowsMissing(Message):
+        """Rows are looked at that are not held; `supply` wants them."""
+
+        def __init__(self, run: int, steps: range) -> None:
+            super().__init__()
+            self.run = run
+            self.steps = steps
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._trajectory = Trajectory()
         self._placeholder: tuple[str, ...] = ()
         self._target = ""
         self._difference = Difference.PREVIOUS
+        self._shows = Numbers.STANDARD
         self._folding: Folding | None = None
         self._place_before_folding = (0, 0)
         self._awaited: tuple[int, int] | None = None
         self._columns: tuple[Column, ...] = ()
         self._width = 0
+        self._height = 0
         self._header_strip: Strip | None = None
-        self._strips: LRUCache[tuple[int, int, bool], Strip] = LRUCache(1000)
+        self._awaits_rows = False
+        """Something has been painted of which not everything was held."""
+        self._strips: LRUCache[tuple[RowPlace, RowPlace, bool], Strip] = LRUCache(1000)
         self.cursor = 0
         """Index in the trajectory of the row that the keys move."""
 
@@ -83,12 +99,12 @@ class TrajectoryTable(ScrollView, can_focus=True):
         place = self.place if keep_place else None
         self._trajectory = trajectory
         self._target = target
-        self._folding = Folding(trajectory.rows) if self._folding is not None else None
+        self._folding = Folding(trajectory) if self._folding is not None else None
         self.follows = place is None
         self.new_rows = 0
-        if place is not None and trajectory.rows:
+        if place is not None and trajectory.run is not None:
             self.cursor = trajectory.index_at(place)
-            self._awaited = (trajectory.rows[-1].run, place)
+            self._awaited = (trajectory.run, place)
         self._forget_strips()
         self._fit()
         self._go_to_awaited()
@@ -98,31 +114,27 @@ class TrajectoryTable(ScrollView, can_focus=True):
         """Set what stands in the middle while there are no rows."""
         if lines != self._placeholder:
             self._placeholder = lines
-            if not self._trajectory.rows:
+            if not len(self._trajectory):
                 self.refresh()
 
     @property
     def has_rows(self) -> bool:
         """Whether something of the run has been read."""
-        return bool(self._trajectory.rows)
+        return len(self._trajectory) > 0
 
     @property
     def place(self) -> int | None:
         """The step that the cursor is at; None while the table follows its end."""
-        rows = self._trajectory.rows
-        if self._awaited is not None and rows and rows[-1].run == self._awaited[0]:
+        if self._awaited is not None and self._trajectory.run == self._awaited[0]:
             return self._awaited[1]
-        if self.follows:
-            return None
-        nearest = self._trajectory.nearest_step(self.cursor)
-        return nearest.step if nearest else None
+        return None if self.follows else self._trajectory.nearest_step(self.cursor)
 
     def restore_place(self, run: int, step: int | None) -> None:
         """Put the cursor on a step of a run as soon as its row is there; None: follow the end."""
         self._awaited = None if step is None else (run, step)
         self._go_to_awaited()
         if step is None:
-            self._move_to(len(self._trajectory.rows))
+            self._move_to(len(self._trajectory))
 
     def go_to_step(self, step: int) -> None:
         """Put the cursor on the row of a step, where it is there."""
@@ -135,7 +147,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
         if not indexes:
             return
         top_line = round(self.scroll_y)
-        last = len(self._trajectory.rows) - len(indexes) - 1
+        last = len(self._trajectory) - len(indexes) - 1
         top = self._span(top_line).start if last >= 0 else 0
         is_in_between = False
         for index in indexes:
@@ -166,15 +178,23 @@ class TrajectoryTable(ScrollView, can_focus=True):
     def rows_removed(self) -> None:
         """Rows at the end of the trajectory are gone; the table follows its end."""
         if self._folding is not None:
-            self._folding.update(len(self._trajectory.rows))
+            self._folding.update(len(self._trajectory))
         self.follows, self.new_rows, self._awaited = True, 0, None
         self._fit()
         self.refresh()
 
+    def supply(self, run: int, rows: Sequence[StepRecord]) -> None:
+        """Take rows that were missing."""
+        if rows and run == self._trajectory.run:
+            self._trajectory.supply(rows)
+            if self._awaits_rows:
+                self._awaits_rows = False
+                self.refresh()
+
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
         width = self._width
-        if not self._trajectory.rows:
+        if not len(self._trajectory):
             return self._placeholder_line(y, width).apply_style(self.rich_style)
         if y < _HEADER_LINES:
             return self._header(width)
@@ -182,8 +202,10 @@ class TrajectoryTable(ScrollView, can_focus=True):
         if line >= self._line_count:
             strip = Strip.blank(width, self.rich_style)
         else:
+            if self._folding is None and y in (_HEADER_LINES, self._height - 1):
+                self._look_ahead(line)
             strip = self._row_strip(line, width)
-        if y == self.size.height - 1 and self.new_rows:
+        if y == self._height - 1 and self.new_rows:
             strip = self._with_badge(strip, width)
         return strip
 
@@ -248,7 +270,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def action_last_row(self) -> None:
         """Go to the last row and follow."""
-        self._move_to(len(self._trajectory.rows))
+        self._move_to(len(self._trajectory))
 
     def action_to_runs(self) -> None:
         """Go back to the list of runs."""
@@ -257,7 +279,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
     def action_open_row(self) -> None:
         """Open the step under the cursor; from an event the step that comes after it, or the one before."""
         if (nearest := self._trajectory.nearest_step(self.cursor)) is not None:
-            self.post_message(self.Opened(nearest.step))
+            self.post_message(self.Opened(nearest))
 
     def action_cycle_difference(self) -> None:
         """Compare the words with the previous decoded row, with the target, with nothing."""
@@ -266,12 +288,20 @@ class TrajectoryTable(ScrollView, can_focus=True):
         self._fit()
         self.refresh()
 
+    def action_cycle_numbers(self) -> None:
+        """Show the usual numbers, what is measured of decoded rows, or the loss terms."""
+        self._shows = self._shows.following
+        self._forget_strips()
+        self._fit()
+        self.refresh()
+        self.notify(f"The table shows {self._shows.value}", timeout=_NOTICE_S, markup=False)
+
     def action_toggle_folding(self) -> None:
         """Fold steps that decode to the same prediction, or show every one again where it was."""
         here = (self.cursor, round(self.scroll_y))
         offset = self._line_of(self.cursor) - round(self.scroll_y)
         if self._folding is None:
-            self._folding = Folding(self._trajectory.rows)
+            self._folding = Folding(self._trajectory)
             self._place_before_folding = here
             top = self._line_of(self.cursor) - offset
         else:
@@ -313,8 +343,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def _go_to_awaited(self) -> None:
         """Go to the place that is to be restored, once its row is there."""
-        rows = self._trajectory.rows
-        if self._awaited is None or not rows or rows[-1].run != self._awaited[0]:
+        if self._awaited is None or self._trajectory.run != self._awaited[0]:
             return
         if (index := self._trajectory.index_of(self._awaited[1])) is not None:
             self._move_to(index)
@@ -327,7 +356,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def _move_to(self, index: int) -> None:
         """Put the cursor on a row; on the last one the table follows."""
-        last = len(self._trajectory.rows) - 1
+        last = len(self._trajectory) - 1
         if last < 0:
             return
         self._awaited = None
@@ -346,14 +375,14 @@ class TrajectoryTable(ScrollView, can_focus=True):
     def _follow_at_end(self) -> None:
         if self.scroll_y >= self.max_scroll_y:
             self._set_following(True)
-            self.cursor = max(len(self._trajectory.rows) - 1, 0)
+            self.cursor = max(len(self._trajectory) - 1, 0)
         else:
             self.follows = False
         self.refresh()
 
     @property
     def _line_count(self) -> int:
-        return len(self._trajectory.rows if self._folding is None else self._folding)
+        return len(self._trajectory if self._folding is None else self._folding)
 
     def _line_of(self, index: int) -> int:
         """The line on which a row stands."""
@@ -367,23 +396,26 @@ class TrajectoryTable(ScrollView, can_focus=True):
         """Make room for the rows there are, and keep what is looked at in view."""
         lines = self._line_count
         width = self._width = self.scrollable_content_region.width
+        self._height = self.size.height  # kept, as the width is: every line that is painted asks
         size = Size(width, lines + _HEADER_LINES if lines else 0)
         # Without the reactive's own layout, which would paint every line again although none may change.
         self.set_reactive(TrajectoryTable.virtual_size, size)
         self.vertical_scrollbar.window_virtual_size = size.height
-        last_step = self._trajectory.last_step
+        newest = self._trajectory.newest
         columns = choose_columns(
             width - 2 * _MARGIN,
-            last_step.step if last_step else 0,
+            self._trajectory.last_step or 0,
             cell_len(safe_text(self._target)),
-            terms=tuple(last_step.terms) if last_step else (),
+            terms=tuple(newest.terms) if newest else (),
+            measures=self._trajectory.measures,
+            shows=self._shows,
             difference=self._difference,
             is_folded=self._folding is not None,
         )
         if columns != self._columns:
             self._columns = columns
             self._forget_strips()
-        last_row = max(len(self._trajectory.rows) - 1, 0)
+        last_row = max(len(self._trajectory) - 1, 0)
         if self.follows:
             self.cursor = last_row
             self._show_from(max(lines - self._page(), 0))
@@ -432,46 +464,73 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def _row_strip(self, line: int, width: int) -> Strip:
         """A row, or the folded steps that stand on one line."""
-        rows, span = self._trajectory.rows, self._span(line)
-        newest = rows[span[-1]]
+        trajectory, span = self._trajectory, self._span(line)
         is_cursor = self.cursor in span and self.has_focus
-        key = (id(rows[span[0]]), id(newest), is_cursor)
+        first = trajectory.place(span[0])
+        key = (first, first if len(span) == 1 else trajectory.place(span[-1]), is_cursor)
         strip = self._strips.get(key)
         if strip is None:
-            if isinstance(newest, StepRecord):
-                segments = self._cells.step(self._step_line(line, newest))
-            else:
+            newest, is_whole = trajectory.row(span[-1]), True
+            if isinstance(newest, EventRecord):
                 segments = self._cells.event(newest, width - 2 * _MARGIN)
+            elif newest is None:
+                self._want(span[-1])
+                segments, is_whole = self._cells.unread(trajectory.step_at(span[-1])), False
+            else:
+                step_line, is_whole = self._step_line(line, newest)
+                segments = self._cells.step(step_line)
             strip = Strip([Segment(" " * _MARGIN), *segments]).adjust_cell_length(width)
             if is_cursor:
                 strip = strip.apply_style(self._tone("cursor"))
             # Every change of style costs some twenty bytes on the line: equal neighbours become one.
             strip = strip.apply_style(self.rich_style).simplify()
-            self._strips[key] = strip
+            if is_whole:
+                self._strips[key] = strip
+            else:
+                self._awaits_rows = True
         return strip
 
     @property
     def _cells(self) -> RowCells:
         return RowCells(self._columns, self._difference, self._target, self._tone)
 
-    def _step_line(self, line: int, newest: StepRecord) -> StepLine:
-        span, decoded = self._span(line), self._decoded_on(line, newest)
-        needs_previous = decoded is not None and self._difference is Difference.PREVIOUS
-        return StepLine(
-            newest,
-            first_step=self._trajectory.step_at(span[0]),
-            count=len(span),
-            decoded=decoded,
-            previous=self._trajectory.decoded_before(span[0]) if needs_previous else None,
-        )
+    def _step_line(self, line: int, newest: StepRecord) -> tuple[StepLine, bool]:
+        """What a line shows, and whether nothing of it has still to be read."""
+        span = self._span(line)
+        decoded_at = self._decoded_on(line)
+        needs_previous = decoded_at is not None and self._difference is Difference.PREVIOUS
+        previous_at = self._trajectory.decoded_before(span[0]) if needs_previous else None
+        decoded, previous = self._step_in(decoded_at), self._step_in(previous_at)
+        is_whole = (decoded is None) == (decoded_at is None) and (previous is None) == (previous_at is None)
+        first_step = self._trajectory.step_at(span[0])
+        return StepLine(newest, first_step, len(span), decoded, previous), is_whole
 
-    def _decoded_on(self, line: int, newest: StepRecord) -> StepRecord | None:
-        """The newest decoded step on a line."""
-        if self._folding is None:
-            return newest if newest.decoded_prediction is not None else None
-        index = self._folding.decoded_on(line)
-        row = None if index is None else self._trajectory.rows[index]
+    def _decoded_on(self, line: int) -> int | None:
+        """Index of the newest decoded step on a line."""
+        if self._folding is not None:
+            return self._folding.decoded_on(line)
+        return line if self._trajectory.decoded_before(line + 1) == line else None
+
+    def _step_in(self, index: int | None) -> StepRecord | None:
+        """The step in a row; None when it has to be read."""
+        row = None if index is None else self._trajectory.row(index)
+        if index is not None and row is None:
+            self._want(index)
         return row if isinstance(row, StepRecord) else None
+
+    def _look_ahead(self, line: int) -> None:
+        """Have the rows read that come into view next."""
+        for index in (line - _AHEAD_ROWS, line + _AHEAD_ROWS):
+            index = min(max(index, 0), self._line_count - 1)
+            if self._trajectory.row(index) is None:
+                self._want(index)
+
+    def _want(self, index: int) -> None:
+        """Have a row read, and those around it unless most of them are folded away."""
+        around = _AHEAD_ROWS if self._folding is None else 0
+        steps, run = self._trajectory.ask(index, around=around), self._trajectory.run
+        if steps is not None and run is not None:
+            self.post_message(self.RowsMissing(run, steps))
 
     def _with_badge(self, strip: Strip, width: int) -> Strip:
         badge = f" {self.new_rows} new ↓ "
