@@ -66,7 +66,7 @@ def record_at_once(database: Path, run: int, steps: int) -> None:
         "INSERT INTO step (run, step, loss, terms, similarity, grad_norm, z_norm, lr, elapsed_ms,"
         " decoded_z, decoded_prediction, match, state_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            (r.run, r.step, r.loss, f'{{"ce": {r.loss}}}', *r[4:])  # terms as the worker writes them
+            (r.run, r.step, r.loss, f'{{"ce": {r.loss}}}', *r[4:13])  # terms as the worker writes them
             for r in rows
         ),
     )
