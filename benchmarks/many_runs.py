@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.viewer import Measurement, Screen
 from engine.spec import PUBLISHED_TARGET, RunSpec
 from engine.store.connection import connect
-from engine.store.reading import STEP_COLUMNS, Reader
+from engine.store.reading import Reader
 from engine.store.schema import prepare
 from engine.store.searching import search
 from engine.store.sessions import delete_run, purge
@@ -60,7 +60,8 @@ def save_many(database: Path, runs: int, *, with_vectors: bool = True) -> None:
         ),
     )
     connection.executemany(
-        f"INSERT INTO step ({STEP_COLUMNS}, token_losses) VALUES (?{', ?' * 13})",
+        "INSERT INTO step (run, step, loss, terms, similarity, grad_norm, z_norm, lr, elapsed_ms, decoded_z,"
+        f" decoded_prediction, match, state_hash, token_losses) VALUES (?{', ?' * 13})",
         (_row(run, step) for run in range(1, runs + 1) for step in range(STEPS)),
     )
     for kind in ("z", "prediction"):
