@@ -54,12 +54,13 @@ class ForkPoint:
         """A spec that starts from this row."""
         return with_changes(spec, init=VectorInit(run=self.run.id, step=self.step).model_dump())
 
-    def obstacle(self, *, bundle: str, norm: object, step: int | None = None) -> str:
+    def obstacle(self, *, bundle: str, norm: object, optimizer: str, step: int | None = None) -> str:
         """Why a fork cannot have the optimiser's state, in a few words; empty where it can.
 
         Args:
             bundle: Name of the fork's bundle.
             norm: How the fork's norm of z is held, as in its spec.
+            optimizer: Name of the fork's optimiser.
             step: Another step of the same parent, instead of this one.
         """
         step = self.step if step is None else step
@@ -70,11 +71,13 @@ class ForkPoint:
             return f"the state is of bundle {self.in_force.bundle}"
         if norm != self.in_force.norm:
             return "the norm is held otherwise"
+        if optimizer != self.in_force.optimizer:
+            return f"the state is of optimiser {self.in_force.optimizer}"
         return ""
 
-    def origin(self, *, bundle: str, norm: object, step: int | None = None) -> str:
+    def origin(self, *, bundle: str, norm: object, optimizer: str, step: int | None = None) -> str:
         """Where a fork comes from and what it starts with: `run 7 step 40, with the optimiser's state`."""
-        obstacle = self.obstacle(bundle=bundle, norm=norm, step=step)
+        obstacle = self.obstacle(bundle=bundle, norm=norm, optimizer=optimizer, step=step)
         what = f"z only: {obstacle}" if obstacle else "with the optimiser's state"
         return f"run {self.run.id} step {self.step if step is None else step}, {what}"
 
@@ -103,9 +106,9 @@ def fork_start(reader: Reader, point: ForkPoint, spec: RunSpec) -> "tuple[Vector
     """
     from engine.store.writing import Descent
 
-    origin = point.origin(bundle=spec.bundle, norm=spec.norm)
+    origin = point.origin(bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer)
     state = None
-    if not point.obstacle(bundle=spec.bundle, norm=spec.norm):
+    if not point.obstacle(bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer):
         state = reader.checkpoint(point.run.id, point.step)
         if spec.steps <= point.step:
             raise UserError(f"steps: {spec.steps}: the fork goes on from step {point.step}; more are needed")

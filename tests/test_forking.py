@@ -80,6 +80,7 @@ def test_a_fork_has_parent_step_state_and_digest(recording: Recording, parent: i
     [
         (2, {}, "no checkpoint there; that of step 4 is kept"),
         (4, {"norm": "free"}, "the norm is held otherwise"),
+        (4, {"optimizer": "adamw"}, "the state is of optimiser adam"),
     ],
 )
 def test_without_the_state_it_starts_from_z_alone_and_says_why(

@@ -19,14 +19,18 @@ def fork_note(point: ForkPoint, values: Values) -> str:
     step = fork_step(point, values)
     if step is None:
         return OWN_START
-    return "from " + point.origin(step=step, bundle=values["bundle"], norm=_norm(values))
+    return "from " + point.origin(
+        step=step, bundle=values["bundle"], norm=_norm(values), optimizer=values["optimizer"]
+    )
 
 
 def fork_errors(point: ForkPoint, values: Values) -> dict[str, str]:
     """What is wrong with the fields of a fork besides what is wrong with those of any run."""
     step = fork_step(point, values)
     typed = values["steps"].strip()
-    if step is None or point.obstacle(step=step, bundle=values["bundle"], norm=_norm(values)):
+    if step is None or point.obstacle(
+        step=step, bundle=values["bundle"], norm=_norm(values), optimizer=values["optimizer"]
+    ):
         return {}
     if typed.isascii() and typed.isdigit() and int(typed) <= step:
         return {"steps": f"{typed}: the fork goes on from step {step}; more are needed"}

@@ -169,10 +169,6 @@ class Trajectory:
         place, event = self._at(index)
         return self.events[place] if event else self.window.row(self._steps[place])
 
-    def is_event(self, index: int) -> bool:
-        """Whether a row is an event."""
-        return self._at(index)[1]
-
     def place(self, index: int) -> Place:
         """What a row is, and how it stands to others."""
         place, event = self._at(index)

@@ -109,9 +109,7 @@ def _read_source(path: Path) -> Source:
         raise UserError(f"{path}: not xz-compressed UTF-8 text: {error}") from error
     name = path.name.removesuffix(".txt.xz")
     source = Source(name, [], [])
-    for story in (
-        _stories(lines) if source.is_stories else ([split_sentences(line)] for line in lines if line)
-    ):
+    for story in _stories(lines) if source.is_stories else _entries(lines):
         (source.held_out if _is_held_out(story) else source.training).append(story)
     return source
 

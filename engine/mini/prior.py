@@ -22,7 +22,8 @@ from engine.mini.settings import Settings
 from engine.mini.tokenizer import Tokenizer
 from engine.mini.validation import embed
 from engine.models.loading import load_bundle
-from engine.models.prior import Prior, fit, save_prior, squared_mahalanobis
+from engine.models.prior import Prior, fit, save_prior
+from engine.objective.terms.prior import squared_mahalanobis
 
 SENTENCES = 25_000
 CHECKED = 5

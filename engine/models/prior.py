@@ -36,23 +36,6 @@ def fit(embeddings: Tensor) -> Prior:
     return prior
 
 
-def squared_mahalanobis(z: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """How far z is from where embeddings of sentences are, so that it is about 1 for one of them.
-
-    1/D · Σ_d (z_d − μ_d)² / σ²_d: the squared Mahalanobis distance ("On the generalised distance in
-    statistics", 1936) under a diagonal covariance, divided by D, which is its mean over the Gaussian.
-
-    Args:
-        z: (…, D)
-        mean: (D,)
-        variance: (D,), positive
-
-    Returns:
-        (…,)
-    """
-    return ((z - mean).square() / variance).mean(dim=-1)
-
-
 def save_prior(prior: Prior, path: Path, *, count: int) -> None:
     """Write a prior, with the number of sentences that it was fitted on, as safetensors."""
     save_file({**prior._asdict(), "count": torch.tensor(count)}, path)

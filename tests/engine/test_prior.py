@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from engine.errors import UserError
-from engine.models.prior import Prior, fit, load_prior, save_prior, squared_mahalanobis
+from engine.models.prior import Prior, fit, load_prior, save_prior
+from engine.objective.terms.prior import squared_mahalanobis
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from engine.bundles import find_bundle
 from engine.mini.prior import embed_all, main
 from engine.models.loaded import LoadedBundle
 from engine.models.loading import load_bundle
-from engine.models.prior import load_prior, squared_mahalanobis
+from engine.models.prior import load_prior
+from engine.objective.terms.prior import squared_mahalanobis
 
 SENTENCES = [
     "I like cheese.",

@@ -76,6 +76,19 @@ def test_an_unchanged_fork_with_the_state_makes_the_rows_of_its_parent(laborator
     assert details[0].startswith(f"from run {parent} step 2, z only: no checkpoint there")
 
 
+def test_a_fork_with_another_optimiser_starts_from_z_alone(laboratory: Laboratory) -> None:
+    parent = queue_run(laboratory.database, parse_spec(steps=2, decode_every=2, device="cpu", beam=1))
+    laboratory.wait_for_status(parent, Status.FINISHED)
+    with laboratory.reader() as reader:
+        spec = with_changes(fork_point(reader, parent, 2).spec, optimizer="sgd", steps=1)
+    (fork,) = queue_forks(laboratory.database, parent, 2, [spec], names=[None])
+    laboratory.wait_for_status(fork, Status.FINISHED)
+    with laboratory.reader() as reader:
+        assert [row.step for row in reader.all_steps(fork)] == [0, 1]
+        (detail,) = [event.detail for event in reader.events(fork) if event.kind == "forked"]
+    assert detail == f"from run {parent} step 2, z only: the state is of optimiser adam"
+
+
 def test_a_fork_on_other_weights_than_its_state_fails_and_says_so(laboratory: Laboratory) -> None:
     parent = queue_run(laboratory.database, parse_spec(steps=2, decode_every=2, device="cpu", beam=1))
     laboratory.wait_for_status(parent, Status.FINISHED)

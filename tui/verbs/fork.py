@@ -54,6 +54,6 @@ def _queue(database: Path, row: tuple[int, int], options: RunOptions) -> int:
         names=[options.name],
         break_points=options.break_points or (),
     )
-    origin = point.origin(bundle=spec.bundle, norm=spec.norm)
+    origin = point.origin(bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer)
     print(f"run {run_id}: queued in {database}; from {origin}", file=sys.stderr)
     return run_id

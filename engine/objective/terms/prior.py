@@ -11,15 +11,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def prior(forward: Forward) -> Tensor:
-    """Squared Mahalanobis distance under a diagonal Gaussian, over D: about 1 for a sentence. # (N,)
+def squared_mahalanobis(z: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """How far z is from where embeddings of sentences are, so that it is about 1 for one of them.
 
-    1/D · Σ_d (z_d − μ_d)² / σ²_d, with μ and σ² fitted on embeddings of sentences (Mahalanobis 1936).
+    1/D · Σ_d (z_d − μ_d)² / σ²_d: the squared Mahalanobis distance ("On the generalised distance in
+    statistics", 1936) under a diagonal covariance, divided by D, which is its mean over the Gaussian.
+
+    Args:
+        z: (…, D)
+        mean: (D,)
+        variance: (D,), positive
+
+    Returns:
+        (…,)
     """
+    return ((z - mean).square() / variance).mean(dim=-1)
+
+
+def prior(forward: Forward) -> Tensor:
+    """The squared Mahalanobis distance of z, with statistics of the embeddings of sentences. # (N,)"""
     if forward.prior is None:
         raise ValueError("the statistics of sentence embeddings are missing")
-    mean, variance = forward.prior
-    return ((forward.z - mean).square() / variance).mean(dim=-1)
+    return squared_mahalanobis(forward.z, *forward.prior)
 
 
 TERM = Term(
