@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import DescendantFocus
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -25,6 +27,7 @@ from textual.widget import Widget
 from engine.store.location import database_path
 from engine.store.records import RunRecord
 from tui.actions import LEAVE_FROM_ANYWHERE, Place
+from tui.driver import TerminalDriver, TerminalGone
 from tui.glyphs import AsciiFilter
 from tui.keymap import Keymap
 from tui.link import LinkWatch
@@ -139,6 +142,11 @@ class ExplorerApp(App[object]):
         """What every painted line passes through on its way to the terminal."""
         return [*super().get_line_filters(), *self._line_filters]
 
+    def get_driver_class(self) -> type[Driver]:
+        """What talks to the terminal, unless the environment names something of its own."""
+        driver = super().get_driver_class()
+        return TerminalDriver if driver is LinuxDriver else driver
+
     def on_mount(self) -> None:
         """Leave cleanly when the terminal goes away or the process is asked to end."""
         self._requests.start()
@@ -224,6 +232,10 @@ class ExplorerApp(App[object]):
         if lines and self.settings.bell and self._driver is not None and not self.is_headless:
             for line in lines:
                 self._driver.write(notification(line))
+
+    def on_terminal_gone(self, _: TerminalGone) -> None:
+        """Leave: there is no one to show anything to."""
+        self._leave_at_once()
 
     def _leave_at_once(self) -> None:
         """End the app without asking anything of anybody; the view is kept."""

@@ -62,6 +62,12 @@ class Terminal:
             assert self.read(), f"it ended; the screen:\n{self.text}"
             assert time.monotonic() < deadline, f"it did not come to that; the screen:\n{self.text}"
 
+    def catches(self, number: signal.Signals) -> bool:
+        """Whether the process has a handler for a signal."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        (caught,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+        return bool(int(caught, 16) >> (number - 1) & 1)
+
     def exit_status(self) -> int | None:
         """Read to the end, and the status that the process exits with."""
         deadline = time.monotonic() + _DEADLINE_S
@@ -90,6 +96,14 @@ def terminal(database: Path, recording: Recording) -> Iterator[Terminal]:
     terminal.process.close(force=True)
 
 
+def assert_ends_well_without_its_terminal(terminal: Terminal) -> None:
+    terminal.process.ptyproc.fileobj.close()  # the other end of the pseudo-terminal hangs up
+    deadline = time.monotonic() + _DEADLINE_S
+    while terminal.process.ptyproc.isalive():
+        assert time.monotonic() < deadline, "the screen outlived its terminal"
+    assert terminal.process.ptyproc.exitstatus == 0
+
+
 @pytest.mark.parametrize("key", ["q", "\x03", "\x11"], ids=["q", "ctrl-c", "ctrl-q"])
 def test_a_key_leaves_and_says_that_the_run_goes_on(terminal: Terminal, database: Path, key: str) -> None:
     terminal.process.send(key)
@@ -114,11 +128,13 @@ def test_sighup_leaves_cleanly(terminal: Terminal) -> None:
 
 
 def test_a_terminal_that_goes_away_ends_the_screen(terminal: Terminal) -> None:
-    terminal.process.ptyproc.fileobj.close()  # the other end of the pseudo-terminal hangs up
-    deadline = time.monotonic() + _DEADLINE_S
-    while terminal.process.ptyproc.isalive():
-        assert time.monotonic() < deadline, "the screen outlived its terminal"
-    assert terminal.process.ptyproc.exitstatus == 0
+    assert_ends_well_without_its_terminal(terminal)
+
+
+def test_a_terminal_that_goes_away_while_the_screen_opens_ends_it(database: Path) -> None:
+    terminal = Terminal(database)
+    terminal.expect(lambda: terminal.catches(signal.SIGHUP))  # it has much to say to the terminal yet
+    assert_ends_well_without_its_terminal(terminal)
 
 
 def test_a_screen_at_rest_sends_nothing(database: Path, recording: Recording) -> None:
