@@ -1,4 +1,4 @@
-"""The one exception whose text is meant for the user."""
+"""The exceptions whose text is meant for the user."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
     The message is one line that says what is wrong, where, and what is allowed or what to do.
     Front ends print it as it is, without a traceback, and nothing has been changed when it is raised.
     """
+
+
+class CardTooSmallError(UserError):
+    """A card has no room for what was asked of it; the message says what would fit."""

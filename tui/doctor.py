@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from engine.bundles import BUNDLES
+from engine.bundle_parts import cards_of, parts_of
+from engine.bundles import all_bundles
 from engine.errors import UserError
 from engine.store.connection import REPAIR_HINT, connect_read_only
 from engine.store.reading import Reader
@@ -40,7 +41,8 @@ def examine(database: Path) -> Iterator[Finding]:
     yield _python()
     for package in _PACKAGES:
         yield _package(package)
-    yield from _models()
+    yield from _libraries()
+    yield from _bundles()
     yield _disk(database)
     yield from examine_database(database)
 
@@ -86,8 +88,8 @@ def _package(name: str) -> Finding:
         return Finding(False, name, "is not installed; run `make setup`")
 
 
-def _models() -> Iterator[Finding]:
-    """What only a process with torch can tell: do the libraries load, which GPUs and weights are here."""
+def _libraries() -> Iterator[Finding]:
+    """What only a process with torch can tell: do the libraries load, and which GPUs are here."""
     try:
         probe = subprocess.run(
             [sys.executable, "-m", "engine.probe"], capture_output=True, text=True, timeout=_PROBE_S
@@ -105,14 +107,26 @@ def _models() -> Iterator[Finding]:
     if findings["problems"]:
         return
     yield Finding(True, "gpu", ", ".join(findings["gpus"]) or "none that torch can use; runs take the CPU")
-    for name, missing in findings["missing"].items():
-        is_embedded = BUNDLES[name].tokenizer_model is not None
-        if not missing:
-            yield Finding(True, f"bundle {name}", "weights are here")
-        elif is_embedded:
-            yield Finding(False, f"bundle {name}", f"{', '.join(missing)} missing from the installation")
+
+
+def _bundles() -> Iterator[Finding]:
+    """Which parts of each bundle are on this machine."""
+    try:
+        bundles = all_bundles()
+        cards = cards_of(bundles.values())
+    except UserError as error:
+        yield Finding(False, "bundles", str(error))
+        return
+    for name, bundle in bundles.items():
+        missing = [part for part in parts_of(bundle, cards) if not part.is_here]
+        lost = [part.name for part in missing if part.address is None]
+        if lost:
+            yield Finding(False, f"bundle {name}", f"{', '.join(lost)} missing; `bundles` says where from")
+        elif missing:
+            names = ", ".join(part.name for part in missing)
+            yield Finding(True, f"bundle {name}", f"{names} not here: `bundles fetch {name}` gets them")
         else:
-            yield Finding(True, f"bundle {name}", f"{', '.join(missing)} not here: downloaded on first use")
+            yield Finding(True, f"bundle {name}", "weights are here")
 
 
 def _disk(database: Path) -> Finding:

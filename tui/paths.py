@@ -1,22 +1,5 @@
-"""Where a user's own files are: the XDG base directories, `sonar-explore` below them."""
+"""Where a user's own files are; the engine reads some of them too."""
 
-import os
-from pathlib import Path
+from engine.user_directories import CONFIG_FILE, config_dir, state_dir
 
-DIRECTORY = "sonar-explore"
-
-
-def config_dir() -> Path:
-    """What the user has set: `$XDG_CONFIG_HOME/sonar-explore`, else `~/.config/sonar-explore`."""
-    return _base("XDG_CONFIG_HOME", ".config") / DIRECTORY
-
-
-def state_dir() -> Path:
-    """What the program remembers: `$XDG_STATE_HOME/sonar-explore`, else `~/.local/state/sonar-explore`."""
-    return _base("XDG_STATE_HOME", ".local/state") / DIRECTORY
-
-
-def _base(variable: str, below_home: str) -> Path:
-    """The directory of the variable; one that is not absolute does not count, as the XDG rules say."""
-    named = os.environ.get(variable, "")
-    return Path(named) if Path(named).is_absolute() else Path.home() / below_home
+__all__ = ["CONFIG_FILE", "config_dir", "state_dir"]

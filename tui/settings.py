@@ -18,7 +18,7 @@ from engine import __version__
 from engine.errors import UserError
 from engine.store.location import ENVIRONMENT_VARIABLE as DATABASE_VARIABLE
 from tui.files import replace_file
-from tui.paths import config_dir, state_dir
+from tui.paths import CONFIG_FILE, config_dir, state_dir
 
 PREFIX = "SONAR_EXPLORE_"
 ThemeName = Literal["sonar", "light", "colour-blind", "ansi"]
@@ -75,7 +75,7 @@ class Effective:
 
 def config_path() -> Path:
     """The file that the user edits; it need not exist."""
-    return config_dir() / "config.toml"
+    return config_dir() / CONFIG_FILE
 
 
 def variable(name: str) -> str:

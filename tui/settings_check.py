@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from engine.errors import UserError
+from engine.user_bundles import TABLE, parse_bundles
 from tui.settings import DEFAULT, PREFIX, Effective, Settings, ThemeName, config_path, variable
 
 _DEFAULTS = Settings()
@@ -34,10 +35,14 @@ def _with_places(keys: object) -> object:
 
 
 class _Environment(EnvSettingsSource):
-    """The environment, where the database has a variable that is not called like its setting."""
+    """The environment, where the database has a variable that is not called like its setting.
+
+    Bundles are described in the file alone, where workers read them too.
+    """
 
     def __call__(self) -> dict[str, Any]:
-        values = {name: value for name, value in super().__call__().items() if name != "database"}
+        found = super().__call__()
+        values = {name: value for name, value in found.items() if name not in ("database", TABLE)}
         database = os.environ.get(variable("database"))
         return {**values, "database": database} if database else values
 
@@ -58,6 +63,7 @@ class _CheckedSettings(BaseSettings):
     mouse: bool = _DEFAULTS.mouse
     idle_minutes: float = Field(default=_DEFAULTS.idle_minutes, gt=0, le=100_000)
     keys: Annotated[dict[str, str], BeforeValidator(_with_places)] = Field(default_factory=dict)
+    bundles: Any = Field(default=None, exclude=True)
 
     @classmethod
     def settings_customise_sources(
@@ -89,6 +95,7 @@ def check(file: Mapping[str, object], flags: Mapping[str, object]) -> Effective:
         raise UserError("; ".join(_explain(dict(detail), file, flags) for detail in error.errors())) from None
     except SettingsError as error:
         raise UserError(f"environment: {error}: a table of keys is written as JSON") from None
+    parse_bundles(file.get(TABLE, {}), config_path())
     settings = Settings(**checked.model_dump())
     places = {name: _origin(name, file, flags) for name in Settings.__dataclass_fields__ if name != "keys"}
     in_file = _with_places(file.get("keys", {}))
@@ -114,7 +121,7 @@ def _explain(detail: dict[str, Any], file: Mapping[str, object], flags: Mapping[
     field = ".".join(map(str, detail["loc"]))
     where = f"{origin}: {field}" if origin == str(config_path()) else origin
     if detail["type"] == "extra_forbidden":
-        return f"{where}: is no setting; there are {', '.join(Settings.__dataclass_fields__)}"
+        return f"{where}: is no setting; there are {', '.join((*Settings.__dataclass_fields__, TABLE))}"
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ").partition(", unable")[0]
     shown = repr(detail["input"])
     return f"{where}: {shown if len(shown) <= 60 else shown[:57] + '...'}: {message}"

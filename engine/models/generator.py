@@ -3,20 +3,17 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from engine.errors import UserError
-
-CONFIG_FILE = "config.json"
-SAFETENSORS_FILE = "model.safetensors"
-PICKLE_FILE = "pytorch_model.bin"
+from engine.generator_files import CONFIG_FILE, SAFETENSORS_FILE, weight_files
+from engine.models.weights import Weights, check_weights, fill, read_weights
 
 PUBLISHED_EMBEDDING_DIM = 1024
 
@@ -86,29 +83,47 @@ class SonarLLM(nn.Module):
         """Load a checkpoint in the published layout, in evaluation mode.
 
         Args:
-            path: holds `config.json` and `model.safetensors`, or else `pytorch_model.bin`.
+            path: holds `config.json` and `model.safetensors`, or several such files and their index, or else
+                `pytorch_model.bin`.
             device: where to put it.
             dtype: of the weights.
 
         Raises:
             UserError: a file is missing or unreadable, or weights are missing, unexpected or wrongly shaped.
         """
+        model, weights = cls.open_directory(path)
+        model.load(weights, device=torch.device(device), dtype=dtype)
+        return model.eval()
+
+    @classmethod
+    def open_directory(cls, path: Path) -> tuple[Self, Weights]:
+        """A checkpoint's model on the meta device, and the weights that `load` puts into it; nothing is read.
+
+        Raises:
+            UserError: as `from_directory`.
+        """
         config = _read_config(path / CONFIG_FILE)
         try:
-            model = cls(
-                config["llama_config"],
-                config.get("embed_dim", PUBLISHED_EMBEDDING_DIM),
-                add_begin=config.get("add_begin", False),
-            )
+            with torch.device("meta"):
+                model = cls(
+                    config["llama_config"],
+                    config.get("embed_dim", PUBLISHED_EMBEDDING_DIM),
+                    add_begin=config.get("add_begin", False),
+                )
         except Exception as error:  # transformers raises what it likes for a configuration it cannot use
             raise UserError(
                 f"{path / CONFIG_FILE}: not a usable configuration: {_one_line(error)}"
             ) from error
-        weights_path, published = _read_weights(path)
-        state = _rename_published(published)
-        _check_weights(weights_path, state, model.state_dict())
-        model.load_state_dict(state)
-        return model.to(device=device, dtype=dtype).eval()
+        published = read_weights(weight_files(path))
+        tensors = _rename_published(published.tensors)
+        weights_path = published.files[0] if len(published.files) == 1 else path
+        check_weights(weights_path, tensors, model, called=_published_name)
+        return model, Weights(published.files, tensors)
+
+    def load(self, weights: Weights, *, device: torch.device, dtype: torch.dtype) -> None:
+        """Fill a model on the meta device."""
+        fill(self, weights.tensors, device=device, dtype=dtype)
+        self.llama.rotary_emb = LlamaRotaryEmbedding(self.llama.config).to(device)
 
     def save_directory(self, path: Path) -> None:
         """Write `config.json` and `model.safetensors` in the published layout, in the weights' own dtype."""
@@ -138,25 +153,6 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _read_weights(directory: Path) -> tuple[Path, dict[str, Tensor]]:
-    """The path that was read and the published state dict, on the CPU."""
-    path = directory / SAFETENSORS_FILE
-    try:
-        if path.exists():
-            return path, load_file(path)
-        path = directory / PICKLE_FILE
-        if path.exists():
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if isinstance(state, dict):
-                state = state.get("model_state_dict", state)
-            if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-                raise UserError(f"{path}: not a state dict: expected names and tensors")
-            return path, state
-    except (OSError, RuntimeError, UnpicklingError, SafetensorError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read as weights: {_one_line(error)}") from error
-    raise UserError(f"{directory}: holds no weights: expected {SAFETENSORS_FILE} or {PICKLE_FILE}")
-
-
 def _rename_published(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Published names to the names here; what is never used is left out, unknown names stay as they are."""
     state = {}
@@ -176,27 +172,6 @@ def _published_name(name: str) -> str:
         if name.startswith(here):
             return there + name.removeprefix(here)
     return name
-
-
-def _check_weights(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raise a `UserError` that names, as published, the keys that do not fit."""
-    shared = state.keys() & expected.keys()
-    problems = {
-        "missing": sorted(map(_published_name, expected.keys() - state.keys())),
-        "unexpected": sorted(map(_published_name, state.keys() - expected.keys())),
-        "wrong shape": sorted(
-            f"{_published_name(name)} {tuple(state[name].shape)}, not {tuple(expected[name].shape)}"
-            for name in shared
-            if state[name].shape != expected[name].shape
-        ),
-    }
-    texts = [f"{problem}: {', '.join(_shorten(names))}" for problem, names in problems.items() if names]
-    if texts:
-        raise UserError(f"{path}: the weights do not fit the configuration: {'; '.join(texts)}")
-
-
-def _shorten(names: list[str], most: int = 5) -> list[str]:
-    return names if len(names) <= most else [*names[:most], f"and {len(names) - most} more"]
 
 
 def _one_line(error: Exception) -> str:

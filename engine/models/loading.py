@@ -1,31 +1,55 @@
-"""Load a bundle's models, once, frozen."""
+"""Load a bundle's models, once, frozen, each straight to its device and precision."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from hashlib import sha1, sha256
+import gc
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+from weakref import WeakValueDictionary
 
 import torch
-from fairseq2.assets import AssetCardError, AssetDownloadError
-from fairseq2.assets.dirs import AssetDirectoryAccessor
-from fairseq2.data.tokenizers import TokenizerModelError, TokenizerNotKnownError, load_tokenizer
-from fairseq2.error import OperationalError
-from fairseq2.models import ModelNotKnownError
-from fairseq2.runtime.dependency import get_dependency_resolver
-from huggingface_hub import constants, snapshot_download
-from sonar.models.sonar_text import get_sonar_text_decoder_hub, get_sonar_text_encoder_hub
+from sonar.models.sonar_text import SonarTextTransformerEncoderModel
+from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import nn
 
-from engine.bundles import find_bundle
-from engine.errors import UserError
-from engine.models.generator import CONFIG_FILE, PICKLE_FILE, SAFETENSORS_FILE, SonarLLM
+from engine.bundles import Bundle, find_bundle, is_path
+from engine.downloads import fetch_generator, local_generator
+from engine.errors import CardTooSmallError, UserError
+from engine.models.digest import FileIdentity, WeightsDigest, file_identity
+from engine.models.generator import SonarLLM
 from engine.models.loaded import LoadedBundle
+from engine.models.memory import Sizes, check_memory
+from engine.models.sonar import SonarPart, find_part, find_tokenizers, load_part
+from engine.models.weights import Weights, matched
 
 __all__ = ["LoadedBundle", "load_bundle"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+ENCODER_PLACES = ("device", "cpu")
 
-_loaded: dict[tuple[str, torch.device, torch.dtype], LoadedBundle] = {}
+_Key = tuple[Bundle, torch.device, torch.device, torch.dtype]
+"""A bundle, where its encoder is and where the rest, and their precision."""
+
+_loaded: dict[_Key, LoadedBundle] = {}
+
+_PartKey = tuple[FileIdentity, torch.device, torch.dtype]
+
+_encoders_and_decoders: WeakValueDictionary[_PartKey, nn.Module] = WeakValueDictionary()
+"""Those that are loaded, for whichever bundles they are parts of."""
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A part on the meta device, and what is to become of it."""
+
+    model: nn.Module
+    weights: Weights
+    device: torch.device
+
+    def key(self, dtype: torch.dtype) -> _PartKey:
+        """What it goes by once it is loaded."""
+        return file_identity(self.weights.files[0]), self.device, dtype
 
 
 def load_bundle(
@@ -33,24 +57,30 @@ def load_bundle(
     *,
     device: str = "auto",
     dtype: str = "float32",
+    encoder: str = "device",
     progress: Callable[[str], None] | None = None,
 ) -> LoadedBundle:
     """Load the models of a bundle, or return them if this process has them already.
 
     Args:
-        name: one of engine.bundles.BUNDLES.
+        name: one of engine.bundles.all_bundles.
         device: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
         dtype: precision of the weights: `float32` or `bfloat16`.
+        encoder: where the encoder is kept: on the `device`, as the other models, or on the `cpu`.
         progress: called with a line before each part is loaded.
 
     Raises:
-        UserError: bundle, device or dtype is unknown or absent, or weights are missing, damaged or out of
-            reach.
+        UserError: bundle, device or dtype is unknown or absent, weights are missing, damaged or out of
+            reach, or the card is too small.
     """
-    find_bundle(name)
+    bundle = find_bundle(name)
     if dtype not in DTYPES:
         raise UserError(f"dtype: {dtype!r} is unknown; there are {', '.join(DTYPES)}")
-    key = (name, find_device(device), DTYPES[dtype])
+    if encoder not in ENCODER_PLACES:
+        raise UserError(f"encoder: {encoder!r} is unknown; there are {', '.join(ENCODER_PLACES)}")
+    main_device = find_device(device)
+    encoder_device = torch.device("cpu") if encoder == "cpu" else main_device
+    key = (bundle, encoder_device, main_device, DTYPES[dtype])
     if key not in _loaded:
         _loaded[key] = _load(*key, progress=progress or (lambda line: None))
     return _loaded[key]
@@ -70,101 +100,128 @@ def find_device(name: str) -> torch.device:
 
 
 def _load(
-    name: str, device: torch.device, dtype: torch.dtype, *, progress: Callable[[str], None]
+    bundle: Bundle,
+    encoder_device: torch.device,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    progress: Callable[[str], None],
 ) -> LoadedBundle:
-    bundle = find_bundle(name)
-    cpu = torch.device("cpu")
-    progress("finding generator")  # first, because it is the part that is most often still to be downloaded
-    generator_directory = _generator_directory(bundle.generator)
+    progress("finding generator, or downloading it")  # first: it is the part that most often is not here
+    generator_directory = _generator_directory(bundle)
     progress("loading tokenizer")
-    with _explained("tokenizer"):
-        encoder_tokenizer = load_tokenizer(bundle.encoder)
-        decoder_tokenizer = load_tokenizer(bundle.decoder)
-    progress("loading encoder")
-    with _explained("encoder"):
-        encoder = get_sonar_text_encoder_hub().load_model(bundle.encoder, device=cpu, dtype=torch.float32)
-    progress("loading decoder")
-    with _explained("decoder"):
-        decoder = get_sonar_text_decoder_hub().load_model(bundle.decoder, device=cpu, dtype=torch.float32)
-    progress("loading generator")
-    generator = SonarLLM.from_directory(generator_directory)
-    models: dict[str, nn.Module] = {"encoder": encoder, "decoder": decoder, "generator": generator}
-    digest = _digest(models)
-    progress(f"moving models to {device}")
-    for model in models.values():
-        _move(model, device, dtype)
+    tokenizers = find_tokenizers(bundle)
+    progress("finding encoder, or downloading it")
+    encoder = find_part("encoder", bundle)
+    progress("finding decoder, or downloading it")
+    decoder = find_part("decoder", bundle)
+    parts = {
+        "encoder": _Placed(*encoder.open(), encoder_device),
+        "decoder": _Placed(*decoder.open(), device),
+        "generator": _Placed(*SonarLLM.open_directory(generator_directory), device),
+    }
+    _check_together(bundle, encoder, decoder, parts, [each.vocab_info.size for each in tokenizers])
+    _make_room(bundle, parts, device, dtype)
+    digest = WeightsDigest()
+    models = {}
+    with ThreadPoolExecutor(max_workers=1) as hashing:
+        for part in list(parts):
+            progress(f"loading {part}")
+            placed = parts.pop(part)
+            # Beside the copying, which waits for the disk and the card; but not for longer than this part,
+            # whose file is mapped until then.
+            named = [(name, tensor) for name, _, tensor in matched(placed.model, placed.weights.tensors)]
+            hashed = hashing.submit(digest.add, part, placed.weights.files, named)
+            models[part] = _loaded_part(part, placed, dtype)
+            hashed.result()
+            del placed, named, hashed
     return LoadedBundle(
         bundle=bundle,
-        encoder=encoder,
-        decoder=decoder,
-        generator=generator,
-        encoder_tokenizer=encoder_tokenizer,
-        decoder_tokenizer=decoder_tokenizer,
+        encoder=cast(SonarTextTransformerEncoderModel, models["encoder"]),
+        decoder=cast(ConditionalTransformerDecoderModel, models["decoder"]),
+        generator=cast(SonarLLM, models["generator"]),
+        encoder_tokenizer=tokenizers[0],
+        decoder_tokenizer=tokenizers[1],
         device=device,
         dtype=dtype,
-        digest=digest,
+        digest=digest.hexdigest(),
     )
 
 
-def _generator_directory(generator: str) -> Path:
+def _loaded_part(part: str, placed: _Placed, dtype: torch.dtype) -> nn.Module:
+    model, weights, device = placed.model, placed.weights, placed.device
+    if isinstance(model, SonarLLM):
+        model.load(weights, device=device, dtype=dtype)
+        return model
+    key = placed.key(dtype)
+    if (loaded := _encoders_and_decoders.get(key)) is not None:
+        return loaded
+    load_part(model, weights, device=device, dtype=dtype)
+    _encoders_and_decoders[key] = model
+    return model
+
+
+def _make_room(
+    bundle: Bundle, parts: Mapping[str, _Placed], device: torch.device, dtype: torch.dtype
+) -> None:
+    """Refuse what the card has no room for, even after models that nothing uses any more have left it."""
+    sizes = Sizes.of({part: placed.model for part, placed in parts.items()})
+    on_card = parts["encoder"].device.type == device.type
+
+    def check() -> None:
+        already = sum(
+            sizes.parameters[part] * dtype.itemsize
+            for part, placed in parts.items()
+            if placed.device == device and placed.key(dtype) in _encoders_and_decoders
+        )
+        check_memory(bundle.name, sizes, device, dtype, encoder_on_card=on_card, already=already)
+
+    try:
+        check()
+    except CardTooSmallError:
+        if not _loaded:
+            raise
+        _loaded.clear()
+        gc.collect()
+        torch.cuda.empty_cache()
+        check()
+
+
+def _check_together(
+    bundle: Bundle,
+    encoder: SonarPart,
+    decoder: SonarPart,
+    parts: Mapping[str, _Placed],
+    tokenizer_sizes: list[int],
+) -> None:
+    """Refuse parts that do not belong together."""
+    generator = cast(SonarLLM, parts["generator"].model)
+    dimensions = {
+        "encoder": encoder.config.embedding_dim or encoder.config.model_dim,
+        "decoder": decoder.config.input_dim or decoder.config.model_dim,
+        "generator": generator.embedding_dim,
+    }
+    if len(set(dimensions.values())) > 1:
+        raise UserError(
+            f"bundle: {bundle.name}: the parts have embeddings of several dimensions: "
+            + ", ".join(f"{part} {dimension}" for part, dimension in dimensions.items())
+        )
+    for part, size in zip((encoder, decoder), tokenizer_sizes, strict=True):
+        if size > part.config.vocab_info.size:
+            raise UserError(
+                f"bundle: {bundle.name}: the tokenizer has {size} tokens, and the {part.kind} takes "
+                f"{part.config.vocab_info.size}"
+            )
+        if bundle.max_tokens > part.config.max_seq_len:
+            raise UserError(
+                f"bundle: {bundle.name}: max_tokens {bundle.max_tokens}; the {part.kind} takes at most "
+                f"{part.config.max_seq_len}"
+            )
+
+
+def _generator_directory(bundle: Bundle) -> Path:
     """A local directory as it is; a Hugging Face id by way of the hub's cache."""
-    if Path(generator).is_absolute():
-        return Path(generator)
-    files = [CONFIG_FILE, SAFETENSORS_FILE, PICKLE_FILE]
-    try:
-        return Path(snapshot_download(generator, allow_patterns=files))
-    except OSError as error:  # the hub's errors are all of this kind
-        place = Path(constants.HF_HUB_CACHE) / f"models--{generator.replace('/', '--')}"
-        raise UserError(
-            f"generator: {generator} is neither here nor within reach ({type(error).__name__}); on a machine "
-            f"with network run `hf download {generator}` and copy its cache folder to {place}"
-        ) from error
-
-
-@contextmanager
-def _explained(part: str) -> Iterator[None]:
-    """Turn what fairseq2 raises while it loads a part into one line."""
-    try:
-        yield
-    except AssetDownloadError as error:
-        directories: AssetDirectoryAccessor = get_dependency_resolver().resolve(AssetDirectoryAccessor)  # type: ignore[type-abstract]
-        # fairseq2 keeps a download in a folder named for the hash of its address.
-        place = directories.get_cache_dir() / sha1(str(error.uri).encode()).hexdigest()[:24]
-        raise UserError(
-            f"{part}: {error.uri} is neither here nor within reach; download it on a machine with network "
-            f"and put it into {place}"
-        ) from error
-    except (
-        AssetCardError,
-        ModelNotKnownError,
-        OperationalError,
-        TokenizerModelError,
-        TokenizerNotKnownError,
-    ) as error:
-        raise UserError(f"{part}: cannot be loaded: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException | None) -> str:
-    """The messages of an error and of what caused it."""
-    messages = []
-    while error is not None:
-        messages.append(" ".join(str(error).split()))
-        error = error.__cause__
-    return " ".join(messages)
-
-
-def _digest(models: Mapping[str, nn.Module]) -> str:
-    """SHA-256 of the names, shapes and bytes of all weights, in hexadecimal."""
-    hasher = sha256()
-    for part, model in models.items():
-        for name, parameter in model.named_parameters():
-            hasher.update(f"{part}.{name} {tuple(parameter.shape)}\n".encode())
-            hasher.update(parameter.detach().contiguous().numpy().data)
-    return hasher.hexdigest()
-
-
-def _move(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Move a model and convert its weights; buffers (tables of positions) keep their precision."""
-    model.to(device)
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype)
+    if is_path(bundle.generator):
+        return Path(bundle.generator)
+    found = local_generator(bundle.generator, bundle.revision)
+    return found or fetch_generator(bundle.generator, bundle.revision)

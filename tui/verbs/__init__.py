@@ -13,6 +13,7 @@ from tui import cli
 from tui.exit_codes import ExitCode
 from tui.settings import THEME_NAMES
 from tui.verbs.arguments import DatabaseOption
+from tui.verbs.bundles import bundles
 from tui.verbs.compare import compare
 from tui.verbs.config import config
 from tui.verbs.export import export, import_
@@ -110,6 +111,7 @@ app.command("extend")(extend)
 app.command("break")(break_)
 app.command("verify")(verify)
 app.add_typer(worker, name="worker")
+app.add_typer(bundles, name="bundles")
 app.command("config")(config)
 app.command("doctor")(doctor)
 
