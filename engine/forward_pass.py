@@ -9,7 +9,7 @@ from torch import Tensor
 from engine.errors import UserError
 from engine.models.loaded import LoadedBundle, Targets
 from engine.objective import TERMS
-from engine.objective.forward import Forward, token_cross_entropy
+from engine.objective.forward import Forward
 from engine.own_text import OwnText
 from engine.spec import RunSpec
 
@@ -82,9 +82,8 @@ class ForwardPass:
             predictions=(predictions := self._predict(z, copies)),  # (N · C, M, D)
             target_embeddings=_repeated(self.target_embeddings, copies),
             is_target=_repeated(self.is_target, copies),
-            target_tokens=_repeated(self._by_run(self._targets.expected), copies),
             target_mask=_repeated(self._by_run(self._targets.mask), copies),
-            decode_targets=lambda: self._target_logits(predictions, copies),
+            target_token_losses=lambda: self._target_token_losses(predictions, copies),
             own_token_losses=lambda: self._own_token_losses(z, own, copies),
             anchors=self._all_anchors(own, copies),
             prior=self._prior,
@@ -92,10 +91,7 @@ class ForwardPass:
 
     def token_losses(self, predictions: Tensor) -> Tensor:
         """Cross-entropy of each token of the target sentences, 0 in padding. # (N, M, D) to (N, M, T)"""
-        logits = self._target_logits(predictions, copies=1)
-        return token_cross_entropy(
-            logits, self._by_run(self._targets.expected), self._by_run(self._targets.mask)
-        )
+        return self._target_token_losses(predictions, copies=1)
 
     def _predict(self, z: Tensor, copies: int) -> Tensor:
         """Predicted embedding in the place of each target sentence. # (N · C, M, D)"""
@@ -113,17 +109,17 @@ class ForwardPass:
             text = torch.where(feeds_back & comes_next, predictions[-1], text)
         return torch.cat(predictions, dim=1)
 
-    def _target_logits(self, predictions: Tensor, copies: int) -> Tensor:
-        """Logits of the decoder for the target sentences. # (N · C, M, T, V)"""
+    def _target_token_losses(self, predictions: Tensor, copies: int) -> Tensor:
+        """Cross-entropy of each token of the target sentences. # (N · C, M, D) to (N · C, M, T)"""
         flat = predictions.flatten(0, 1)  # (N · C · M, D)
-        logits = self._bundle.logits(flat, self._repeated_targets(copies))
-        return logits.view(*predictions.shape[:2], *logits.shape[1:])
+        losses = self._bundle.token_losses(flat, self._repeated_targets(copies))
+        return losses.view(*predictions.shape[:2], -1)
 
     def _own_token_losses(self, z: Tensor, own: OwnText | None, copies: int) -> tuple[Tensor, Tensor]:
         if own is None:
             raise ValueError("it is not known what z says")
         tokens = own.tokens.repeated(copies)
-        return token_cross_entropy(self._bundle.logits(z, tokens), tokens.expected, tokens.mask), tokens.mask
+        return self._bundle.token_losses(z, tokens), tokens.mask
 
     def _repeated_targets(self, copies: int) -> Targets:
         if copies == 1:

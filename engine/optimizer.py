@@ -10,9 +10,10 @@ one another. N = 1 is the common case, not another path.
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Self
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from torch import Tensor
 
 from engine.decoded_rows import DECODED_LENGTH_FACTOR, DecodedRow, decode_rows
 from engine.errors import UserError
+from engine.fast.graph import Repeated, capture_on
+from engine.fast.transfer import Transfer
 from engine.forward_pass import ForwardPass
 from engine.initial import held_norm, initial_z
 from engine.models.loaded import LoadedBundle
@@ -27,12 +30,13 @@ from engine.objective import CONSTRAINTS, TERMS
 from engine.objective.terms.cosine import similarity
 from engine.optimizers import OPTIMIZERS, clip
 from engine.own_text import OwnTexts
-from engine.record import Record
+from engine.record import Measured, Record
 from engine.scatter import Scattering
 from engine.schedule import Plateau, parse_schedule, plateau_update
+from engine.search import Search, begin_search
 from engine.spec import RunSpec, check_lr, steered, with_changes
 from engine.state import RunState
-from engine.step import Sentence, Step, Vector
+from engine.step import Step, Vector
 
 __all__ = ["Evaluation", "Optimization", "Step", "optimize"]
 
@@ -49,13 +53,12 @@ def optimize(spec: RunSpec, bundle: LoadedBundle, *, initial: Vector | None = No
         UserError: at once, when the spec does not fit the models; after the row concerned, when its loss or
             gradient is not finite.
     """
-    optimization = Optimization([spec], bundle, initial=None if initial is None else initial[np.newaxis])
-    return _rows(optimization)
+    return _rows(begin_search([spec], bundle, initial=None if initial is None else initial[np.newaxis]))
 
 
-def _rows(optimization: "Optimization") -> Iterator[Step]:
-    while not optimization.done:
-        for row in optimization.advance():
+def _rows(search: Search) -> Iterator[Step]:
+    while not search.done:
+        for row in search.advance():
             yield row
             if row.problem:
                 raise UserError(row.problem)
@@ -83,6 +86,18 @@ class Evaluation:
     token_losses: Tensor | None
     """Cross-entropy of each token of the target sentences, 0 in padding; None when no term needs them.
     # (N, M, T)"""
+
+    def detached(self) -> Self:
+        """The same numbers without the way back to z."""
+        token_losses = None if self.token_losses is None else self.token_losses.detach()
+        return type(self)(
+            z=self.z.detach(),
+            predictions=self.predictions.detach(),
+            similarity=self.similarity.detach(),
+            terms=self.terms.detach(),
+            loss=self.loss.detach(),
+            token_losses=token_losses,
+        )
 
 
 class Optimization:
@@ -132,7 +147,18 @@ class Optimization:
             }
             for name, optimizer in OPTIMIZERS.items()
         }
+        self._own_optimizer = {
+            name: self._per_run([spec.optimizer == name for spec in specs], torch.bool)
+            for name in {spec.optimizer: None for spec in specs}
+        }  # (N, 1) each
+
+        # A step that was captured reads these where they lie: they are only ever written in place.
+        self._lr = self._state.lr.clone()  # (N, 1)
+        self._weights = torch.empty(0)  # (N, K)
+        self._plateau_factor = self._per_run([1.0] * len(specs))  # (N, 1)
+        self._plateau_patience = self._per_run([math.inf] * len(specs))  # (N, 1)
         self._take_up_specs()
+        self._repeated, self._transfer = Repeated(capture_on(bundle.device)), Transfer()
 
         self.raw_initial_z: Vector = z.cpu().numpy().copy()
         """z of step 0 before its norm is held: as `initial` it makes this beginning again. # (N, D)"""
@@ -154,14 +180,9 @@ class Optimization:
         self.bundle.use_threads()
         self._decodes = decodes
         self._settle()
-        lr = self._take_settings()  # (N, 1)
-        raw_z = self._state.z.detach().requires_grad_()
-        evaluation, gradient = self._differentiate(raw_z)  # gradient: (N, D)
-        grad_norm = gradient.norm(dim=-1, keepdim=True)  # (N, 1)
-        record = self._record(evaluation, grad_norm, lr)
-
-        finite = evaluation.loss.isfinite().unsqueeze(-1) & grad_norm.isfinite()  # (N, 1)
-        self._update(gradient, evaluation.loss, lr, runs=finite & (self._state.count < self._last_step))
+        self._take_settings()
+        evaluation, measured = self._repeated(self._step, course=self._course)
+        record = self._with_token_losses(measured.fetched(self._transfer), evaluation)
         elapsed_ms = (time.perf_counter() - began) * 1000
 
         running = self._running
@@ -172,6 +193,28 @@ class Optimization:
             self._done[row.run] = row.lr is None
             self._next_step[row.run] += row.lr is not None
         return rows
+
+    def _step(self) -> tuple[Evaluation, Measured]:
+        """Evaluate z, and update it where that is due. The host is not asked, nor does it tell anything."""
+        raw_z = self._state.z.detach().requires_grad_()
+        evaluation, gradient = self._differentiate(raw_z)  # gradient: (N, D)
+        grad_norm = gradient.norm(dim=-1, keepdim=True)  # (N, 1)
+        measured = self._measure(evaluation, grad_norm)
+
+        finite = evaluation.loss.isfinite().unsqueeze(-1) & grad_norm.isfinite()  # (N, 1)
+        self._update(gradient, evaluation.loss, runs=finite & (self._state.count < self._last_step))
+        return evaluation.detached(), measured
+
+    @property
+    def _course(self) -> Hashable | None:
+        """What `_step` depends on besides tensors; None where the host has a part in it.
+
+        The host has one where a term reads what z says, which is a text of another length each time, and
+        where the loss is a mean over copies, which are drawn on the host, as many at once as memory holds.
+        """
+        if self._forward.reads_z or self._scattering.is_on:
+            return None
+        return tuple(term.name for term in self._forward.terms), self._has_plateaus
 
     def evaluate(self, raw_z: Tensor) -> Evaluation:
         """Evaluate the z of every run; the result is differentiable in raw z.
@@ -217,23 +260,24 @@ class Optimization:
         forward = self._forward(z, self._own_texts.current if self._forward.reads_z else None, copies=copies)
         return torch.stack([term.value(forward) for term in self._forward.terms], dim=-1)  # (N · C, K)
 
-    def _update(self, gradient: Tensor, loss: Tensor, lr: Tensor, *, runs: Tensor) -> None:
+    def _update(self, gradient: Tensor, loss: Tensor, *, runs: Tensor) -> None:
         """Make one update of some of the runs (N, 1), each by its own optimiser."""
         clipped = clip(gradient, self._clip_norm)
-        for name in {spec.optimizer: None for spec in self.specs}:
+        for name, own in self._own_optimizer.items():
             optimizer = OPTIMIZERS[name]
-            own = torch.tensor([[spec.optimizer == name] for spec in self.specs], device=self.bundle.device)
             z, slots = optimizer.update(
                 self._state.z,
                 clipped,
                 slots=self._state.slots,
                 count=self._state.age,
-                lr=lr,
+                lr=self._lr,
                 options=self._options[name],
             )
             self._state.accept(z, slots, runs=runs & own)
-        if self._plateaus is not None:
-            after = plateau_update(self._state.plateau, loss.detach(), *self._plateaus)
+        if self._has_plateaus:
+            after = plateau_update(
+                self._state.plateau, loss.detach(), self._plateau_factor, self._plateau_patience
+            )
             self._state.plateau.copy_(torch.where(runs, after, self._state.plateau))
 
     # What is done before a row
@@ -282,21 +326,23 @@ class Optimization:
         most = [self._forward.target_tokens(run) * DECODED_LENGTH_FACTOR for run in range(len(self.specs))]
         self._own_texts.read(z, self.specs, most, runs=runs)
 
-    def _take_settings(self) -> Tensor:
-        """Take up the weights of this step, and return its learning rates. # (N, 1)"""
+    def _take_settings(self) -> None:
+        """Take up the learning rates and weights of this step."""
         if not self._as_recorded and not any(spec.schedules for spec in self.specs):
-            return self._state.lr
+            self._lr.copy_(self._state.lr)
+            return
         rates = [
             self._as_recorded[run][0] if run in self._as_recorded else spec.lr_at(self._next_step[run])
             for run, spec in enumerate(self.specs)
         ]
-        self._weights = self._weights_of_step()
+        self._weights.copy_(self._weights_of_step())
         lr = self._per_run(rates)
-        if self._plateaus is not None:
+        if self._has_plateaus:
+            self._plateau_patience.copy_(self._patience_of_step())
             recorded = [run in self._as_recorded for run in range(len(self.specs))]
             is_recorded = torch.tensor(recorded, device=lr.device).unsqueeze(-1)  # (N, 1)
             lr = torch.where(is_recorded, lr, lr * self._state.plateau[:, 2:])
-        return lr
+        self._lr.copy_(lr)
 
     def _weights_of_step(self) -> Tensor:
         """Weights of the terms in the next rows. # (N, K)"""
@@ -305,6 +351,15 @@ class Optimization:
             [[of_run.get(term.name, 0.0) for term in self._forward.terms] for of_run in weights],
             dtype=torch.float32,
             device=self.bundle.device,
+        )
+
+    def _patience_of_step(self) -> Tensor:
+        """Steps without a lower loss that each plateau bears; infinite where there is none yet. # (N, 1)"""
+        return self._per_run(
+            [
+                plateau.patience if isinstance(plateau, Plateau) and step >= plateau.origin else math.inf
+                for plateau, step in zip(self._plateaus, self._next_step, strict=True)
+            ]
         )
 
     # Steering
@@ -392,16 +447,15 @@ class Optimization:
         needs = [frozenset(chain.from_iterable(TERMS[name].needs for name in of_run)) for of_run in terms]
         self._needs_logits = any("logits" in of_run for of_run in needs)
         self._reads_z = [bool(of_run & {"own text", "anchors"}) for of_run in needs]
-        plateaus = [parse_schedule(spec.schedules.get("lr", "constant"), of="lr") for spec in self.specs]
-        self._plateaus: tuple[Tensor, Tensor] | None = None
-        if any(isinstance(plateau, Plateau) for plateau in plateaus):
-            self._plateaus = (
-                self._per_run([each.factor if isinstance(each, Plateau) else 1.0 for each in plateaus]),
-                self._per_run(
-                    [each.patience if isinstance(each, Plateau) else math.inf for each in plateaus]
-                ),
-            )
-        self._weights = self._weights_of_step()
+        self._plateaus = [
+            parse_schedule(spec.schedules.get("lr", "constant"), of="lr") for spec in self.specs
+        ]
+        self._has_plateaus = any(isinstance(plateau, Plateau) for plateau in self._plateaus)
+        factors = [plateau.factor if isinstance(plateau, Plateau) else 1.0 for plateau in self._plateaus]
+        self._plateau_factor.copy_(self._per_run(factors))
+        self._plateau_patience.copy_(self._patience_of_step())
+        weights = self._weights_of_step()
+        self._weights = self._weights.copy_(weights) if self._weights.shape == weights.shape else weights
 
     # Checkpoints
 
@@ -455,11 +509,11 @@ class Optimization:
     def _is_decoded(self, run: int) -> bool:
         return self.specs[run].decodes(self._next_step[run]) if self._decodes is None else self._decodes
 
-    def _record(self, evaluation: Evaluation, grad_norm: Tensor, lr: Tensor) -> Record:
-        """Copy what the rows need to the host, in one transfer: the only one in a step."""
-        return Record.of(
+    def _measure(self, evaluation: Evaluation, grad_norm: Tensor) -> Measured:
+        """What the rows need, for the one transfer of a step."""
+        return Measured.of(
             {
-                "lr": lr,
+                "lr": self._lr,
                 "loss": evaluation.loss.unsqueeze(-1),
                 "terms": evaluation.terms,
                 "similarity": evaluation.similarity.unsqueeze(-1),
@@ -468,17 +522,18 @@ class Optimization:
                 "z": evaluation.z,
                 "prediction": evaluation.predictions[:, 0],
                 "raw_z": self._state.z,
-                "token_losses": self._token_losses(evaluation),
+                "token_losses": evaluation.token_losses,
                 **self._state.slots,
             }
         )
 
-    def _token_losses(self, evaluation: Evaluation) -> Tensor | None:
-        """Those of the objective, or made because a row of this step is decoded; else None. # (N, M, T)"""
+    def _with_token_losses(self, record: Record, evaluation: Evaluation) -> Record:
+        """With those that the objective does not need, where a row of this step is decoded."""
         if evaluation.token_losses is not None or not any(map(self._is_decoded, self._running)):
-            return evaluation.token_losses
+            return record
         with torch.no_grad():
-            return self._forward.token_losses(evaluation.predictions)
+            token_losses = self._forward.token_losses(evaluation.predictions)  # (N, M, T)
+        return Record({**record.values, "token_losses": token_losses.cpu().numpy()})
 
     def decode(self, evaluation: Evaluation, runs: Sequence[int]) -> dict[int, DecodedRow]:
         """Texts and measures of some of the runs, at any z that was evaluated."""
@@ -523,7 +578,7 @@ class Optimization:
             decoded_z=decoded.decoded_z if decoded else None,
             decoded_prediction=decoded.decoded_prediction if decoded else None,
             match=decoded.match if decoded else None,
-            sentences=_sentences(decoded, token_losses) if decoded and token_losses else (),
+            sentences=decoded.sentences(token_losses) if decoded and token_losses else (),
             measures=decoded.measures if decoded else {},
             reread_prediction=decoded.reread_prediction if decoded else None,
             token_losses=None if token_losses is None else tuple(chain.from_iterable(token_losses)),
@@ -533,13 +588,3 @@ class Optimization:
     def _per_run(self, values: Sequence[float], dtype: torch.dtype = torch.float64) -> Tensor:
         """A number of each run. # (N, 1)"""
         return torch.tensor(values, dtype=dtype, device=self.bundle.device).unsqueeze(-1)
-
-
-def _sentences(decoded: DecodedRow, token_losses: Sequence[Sequence[float]]) -> tuple[Sentence, ...]:
-    """What is said in the place of each target sentence; nothing where there is only one."""
-    if len(decoded.targets) == 1:
-        return ()
-    return tuple(
-        Sentence(text, sum(losses) / len(losses), match)
-        for text, losses, match in zip(decoded.predictions, token_losses, decoded.matches, strict=True)
-    )

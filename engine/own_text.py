@@ -86,13 +86,19 @@ def own_tokens(bundle: LoadedBundle, texts: Sequence[str], languages: Sequence[s
 def decode_each(
     bundle: LoadedBundle, specs: Sequence[RunSpec], embeddings: Tensor, most_tokens: Sequence[int]
 ) -> list[str]:
-    """Decode R embeddings (R, D), each as its spec says; those that can be share a batch."""
-    alike: dict[tuple[int, int, str | None], list[int]] = {}
-    for place, (spec, most) in enumerate(zip(specs, most_tokens, strict=True)):
-        alike.setdefault((spec.beam, spec.max_decoded_tokens or most, spec.target_lang), []).append(place)
+    """Decode R embeddings (R, D), each as its spec says; those with the same beam in one batch."""
+    by_beam: dict[int, list[int]] = {}
+    for place, spec in enumerate(specs):
+        by_beam.setdefault(spec.beam, []).append(place)
     texts = [""] * len(specs)
-    for (beam, most, language), places in alike.items():
-        decoded = decode(bundle, embeddings[places], beam=beam, max_tokens=most, language=language)
+    for beam, places in by_beam.items():
+        decoded = decode(
+            bundle,
+            embeddings[places],
+            beam=beam,
+            max_tokens=[specs[place].max_decoded_tokens or most_tokens[place] for place in places],
+            language=[specs[place].target_lang for place in places],
+        )
         for place, text in zip(places, decoded, strict=True):
             texts[place] = text
     return texts

@@ -1,40 +1,56 @@
-"""The numbers of a step on the host: what the rows of its runs are made of."""
+"""The numbers of a step: what the rows of its runs are made of."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import accumulate
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.fast.transfer import Transfer
 from engine.step import Vector
 from engine.tokens import TARGET_CONTROL_TOKENS
 
 
 @dataclass(frozen=True)
-class Record:
-    """Values of N runs by name. # (N, …)"""
+class Measured:
+    """Values of N runs by name, on their device, side by side: one transfer brings them to the host."""
 
-    values: Mapping[str, NDArray[np.float64]]
+    packed: Tensor
+    """Their bits, as float32. # (N, R)"""
+
+    parts: tuple[tuple[str, tuple[int, ...], bool], ...]
+    """Name, shape and whether it is float64, of each."""
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor | None]) -> Self:
-        """Copy tensors (N, …) to the host, all in one transfer; those that are None are left out."""
-        parts = {name: tensor.detach() for name, tensor in tensors.items() if tensor is not None}
-        ends = list(accumulate(part[0].numel() for part in parts.values()))
-        # float64, the precision of lr, holds the float32 values exactly.
-        packed = torch.cat([part.flatten(1).double() for part in parts.values()], dim=-1).cpu().numpy()
-        pieces = np.split(packed, ends[:-1], axis=-1)
-        return cls(
-            {
-                name: piece.reshape(tuple(part.shape))
-                for (name, part), piece in zip(parts.items(), pieces, strict=True)
-            }
-        )
+        """Pack copies of float32 and float64 tensors (N, …); those that are None are left out."""
+        given = {name: tensor.detach() for name, tensor in tensors.items() if tensor is not None}
+        packed = torch.cat([tensor.flatten(1).view(torch.float32) for tensor in given.values()], dim=-1)
+        parts = [(name, tuple(tensor.shape), tensor.dtype == torch.float64) for name, tensor in given.items()]
+        return cls(packed, tuple(parts))
+
+    def fetched(self, transfer: Transfer) -> "Record":
+        """Bring the values to the host."""
+        packed, values, first = transfer(self.packed), {}, 0
+        for name, shape, is_double in self.parts:
+            last = first + math.prod(shape[1:]) * (2 if is_double else 1)
+            # A copy: the packed values are overwritten by the next step's.
+            bits = packed[:, first:last].copy()
+            values[name] = (bits.view(np.float64) if is_double else bits).reshape(shape)
+            first = last
+        return Record(values)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Values of N runs by name, on the host. # (N, …)"""
+
+    values: Mapping[str, NDArray[Any]]
 
     def number(self, run: int, name: str) -> float:
         """A run's one number."""

@@ -8,7 +8,6 @@ from typing import Self
 import torch
 from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
 from fairseq2.error import NotSupportedError
-from fairseq2.nn import BatchLayout
 from sonar.inference_pipelines.text import EmbeddingToTextModelPipeline, TextToEmbeddingModelPipeline
 from sonar.models.sonar_text import SonarTextTransformerEncoderModel
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
@@ -16,6 +15,9 @@ from torch import Tensor
 
 from engine.bundles import Bundle
 from engine.errors import UserError
+from engine.fast.cross_entropy import projected_cross_entropy
+from engine.fast.decoder import FastDecoder
+from engine.fast.generator import FastGenerator
 from engine.models.generator import SonarLLM
 from engine.models.prior import load_prior
 from engine.tokens import SOURCE_CONTROL_TOKENS, TARGET_CONTROL_TOKENS
@@ -33,6 +35,9 @@ SIMPLE_SENTENCES = (
 """The norm of a random z is the mean norm of these sentences' embeddings."""
 
 
+TEXTS_TOGETHER = 32
+"""So many texts are encoded in one batch: more of them are padded more than they gain."""
+
 PARAMETERS_A_THREAD = 25_000_000
 """The mini models, of 25 M, are on two free cores no faster with two threads (30 ms a step), and on two busy
 ones ten times slower."""
@@ -41,7 +46,7 @@ _MOST_THREADS = torch.get_num_threads()
 """What torch takes: the cores, or what OMP_NUM_THREADS says."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Targets:
     """N target sentences for teacher forcing, padded to the longest.
 
@@ -58,14 +63,28 @@ class Targets:
     mask: Tensor
     """True where an expected token is real, False where it is padding. # (N, T)"""
 
+    beginning: Tensor
+    """What the decoder makes of the fed tokens before it looks at an embedding. # (N, T, D)"""
+
     lengths: tuple[int, ...]
     """Number of each sentence's own tokens, control symbols left out."""
+
+    @cached_property
+    def real(self) -> Tensor | None:
+        """Places of the real tokens among all N · T; None where there is no padding. # (K,)"""
+        return None if bool(self.mask.all()) else self.mask.flatten().nonzero().squeeze(-1)
 
     def chosen(self, sentences: Tensor) -> Self:
         """Some of the sentences, by their numbers (R,), in that order."""
         places = sentences.to(self.fed.device)
         lengths = tuple(self.lengths[place] for place in sentences.tolist())
-        return type(self)(self.fed[places], self.expected[places], self.mask[places], lengths)
+        return type(self)(
+            fed=self.fed[places],
+            expected=self.expected[places],
+            mask=self.mask[places],
+            beginning=self.beginning[places],
+            lengths=lengths,
+        )
 
     def repeated(self, copies: int) -> Self:
         """Each sentence several times, one after the other."""
@@ -108,6 +127,11 @@ class LoadedBundle:
         models = (self.encoder, self.decoder, self.generator)
         parameters = sum(weight.numel() for model in models for weight in model.parameters())
         return max(1, min(_MOST_THREADS, parameters // PARAMETERS_A_THREAD))
+
+    @property
+    def encoder_device(self) -> torch.device:
+        """Where the encoder is: with the other models, or on the CPU; its embeddings go to the others."""
+        return next(self.encoder.parameters()).device
 
     @property
     def dim(self) -> int:
@@ -157,7 +181,22 @@ class LoadedBundle:
             tokenize = self._tokenizer_of(self.encoder_tokenizer, language, "source")
             self._check_length(field, len(tokenize(text)), SOURCE_CONTROL_TOKENS)
             embeddings.append(self._text_to_embedding.predict([text], source_lang=language))
-        return torch.cat(embeddings).float().clone()  # a clone: inference tensors may not be in autograd
+        # A clone: inference tensors may not be in autograd.
+        return torch.cat(embeddings).float().to(self.device).clone()
+
+    def encode_together(self, texts: Sequence[str], *, language: str | None = None) -> Tensor:
+        """Embed many texts, those of like length together: the last digits depend on the texts beside each.
+
+        Args:
+            texts: N sentences, none longer than the encoder can take (`check_text`).
+            language: that they are in, as the tokenizer names it; None: the bundle's own.
+
+        Returns:
+            (N, D), float32.
+        """
+        (language,) = self._languages([language], 1)
+        embeddings = self._text_to_embedding.predict(texts, source_lang=language, batch_size=TEXTS_TOGETHER)
+        return embeddings.float().to(self.device).clone()  # a clone, as above
 
     def targets(self, texts: Sequence[str], *, languages: Sequence[str | None] | None = None) -> Targets:
         """Tokenize N target sentences for teacher forcing.
@@ -176,14 +215,19 @@ class LoadedBundle:
         ]
         for sequence in sequences:
             self._check_length("target", len(sequence), TARGET_CONTROL_TOKENS)
+        return self.targets_of(sequences)
+
+    def targets_of(self, sequences: Sequence[Tensor]) -> Targets:
+        """The same of N tokenized sentences, `</s> __lang__ … </s>`. # (tokens,) each"""
         pad = self.decoder_tokenizer.vocab_info.pad_idx or 0
-        padded = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=pad)
+        padded = torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True, padding_value=pad)
         lengths = torch.tensor([len(sequence) for sequence in sequences], device=self.device)  # (N,)
         positions = torch.arange(1, padded.shape[1], device=self.device)  # (T,)
         return Targets(
             fed=padded[:, :-1],
             expected=padded[:, 1:],
             mask=positions < lengths.unsqueeze(-1),
+            beginning=self._fast_decoder.beginning(padded[:, :-1]),
             lengths=tuple(len(sequence) - TARGET_CONTROL_TOKENS for sequence in sequences),
         )
 
@@ -221,8 +265,7 @@ class LoadedBundle:
         Returns:
             (N, S, D), in the precision of the argument.
         """
-        prediction: Tensor = self.generator(sentences.to(self.dtype))
-        return prediction.to(sentences.dtype)
+        return self._fast_generator(sentences.to(self.dtype)).to(sentences.dtype)
 
     def logits(self, embeddings: Tensor, targets: Targets) -> Tensor:
         """Logits of the decoder under teacher forcing, each target given its embedding.
@@ -234,13 +277,35 @@ class LoadedBundle:
         Returns:
             (N, T, V), in the precision of the embeddings.
         """
-        source = embeddings.to(self.dtype).unsqueeze(1)  # (N, 1, D)
-        # The layout declares no padding: the decoder is causal, so what stands after a target's end cannot
-        # reach its tokens, and attention without a mask is the faster one.
-        logits: Tensor = self.decoder(
-            source, BatchLayout.of(source), targets.fed, BatchLayout.of(targets.fed)
-        )
-        return logits.to(embeddings.dtype)
+        hidden = self._fast_decoder(embeddings.to(self.dtype), targets.beginning)
+        return self._fast_decoder.logits(hidden).to(embeddings.dtype)
+
+    def token_losses(self, embeddings: Tensor, targets: Targets) -> Tensor:
+        """Cross-entropy of each token of the targets, each given its embedding: −log softmax(logits)[token].
+
+        Args:
+            embeddings: (N, D), in any floating-point precision.
+            targets: N sentences.
+
+        Returns:
+            (N, T), in nats, in the precision of the embeddings; 0 in padding.
+        """
+        hidden = self._fast_decoder(embeddings.to(self.dtype), targets.beginning).flatten(0, 1)  # (N · T, D)
+        tokens, real = targets.expected.flatten(), targets.real
+        if real is not None:
+            hidden, tokens = hidden.index_select(0, real), tokens.index_select(0, real)
+        losses = projected_cross_entropy(hidden, self._fast_decoder.output_weight, tokens)  # (K,)
+        if real is not None:
+            losses = losses.new_zeros(targets.mask.numel()).index_copy(0, real, losses)
+        return losses.view_as(targets.mask).to(embeddings.dtype)
+
+    @cached_property
+    def _fast_generator(self) -> FastGenerator:
+        return FastGenerator(self.generator)
+
+    @cached_property
+    def _fast_decoder(self) -> FastDecoder:
+        return FastDecoder(self.decoder)
 
     @cached_property
     def embedding_to_text(self) -> EmbeddingToTextModelPipeline:
@@ -252,7 +317,7 @@ class LoadedBundle:
     @cached_property
     def _text_to_embedding(self) -> TextToEmbeddingModelPipeline:
         return TextToEmbeddingModelPipeline(
-            self.encoder, self.encoder_tokenizer, device=self.device, dtype=self.dtype
+            self.encoder, self.encoder_tokenizer, device=self.encoder_device, dtype=self.dtype
         )
 
     def _languages(self, given: Sequence[str | None] | None, count: int) -> list[str]:

@@ -31,15 +31,12 @@ class Forward:
     is_target: Tensor
     """True where a run has a sentence, False where it is padding. # (N, M)"""
 
-    target_tokens: Tensor
-    """The tokens that the decoder should predict. # (N, M, T)"""
-
     target_mask: Tensor
     """True where a target token is real, False where it is padding. # (N, M, T)"""
 
-    decode_targets: Callable[[], Tensor]
-    """Decoder logits of the target sentences under teacher forcing, given the predictions, in their
-    precision. # (N, M, T, V)"""
+    target_token_losses: Callable[[], Tensor]
+    """Cross-entropy of each token of the target sentences under teacher forcing, given the predictions, in
+    their precision; 0 in padding. # (N, M, T)"""
 
     own_token_losses: Callable[[], tuple[Tensor, Tensor]]
     """Cross-entropy, given z, of each token of the text that z was last read as, and the mask of the real
@@ -54,24 +51,8 @@ class Forward:
     @cached_property
     def token_losses(self) -> Tensor:
         """−log softmax(logits_t)[token_t], in nats: cross-entropy of each token; 0 in padding. # (N, M, T)"""
-        return token_cross_entropy(self.decode_targets(), self.target_tokens, self.target_mask)
+        return self.target_token_losses()
 
     def over_sentences(self, values: Tensor) -> Tensor:
         """Mean of a value (N, M) over the sentences that a run has. # (N,)"""
         return (values * self.is_target).sum(dim=-1) / self.is_target.sum(dim=-1)
-
-
-def token_cross_entropy(logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    """−log softmax(logits)[token] in nats, 0 where the mask is False.
-
-    Args:
-        logits: (…, T, V)
-        tokens: (…, T)
-        mask: (…, T)
-
-    Returns:
-        (…, T)
-    """
-    log_probabilities = logits.log_softmax(dim=-1)
-    of_target = log_probabilities.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-    return -(of_target * mask)

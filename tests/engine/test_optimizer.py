@@ -376,15 +376,20 @@ def test_a_checkpoint_of_a_longer_run_is_refused(bundle: LoadedBundle) -> None:
     assert optimization.state_bytes(0) == before
 
 
-def poison_after(step: int) -> Callable[[object, object, Tensor], Tensor]:
-    """A forward hook that makes the generator's predictions NaN from a step on."""
-    calls = iter(range(10_000))
-    return lambda module, inputs, output: output * (float("nan") if next(calls) >= step else 1.0)
+def poison_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the generator's predictions NaN from a step on."""
+    calls, predict_each = iter(range(10_000)), LoadedBundle.predict_each
+
+    def poisoned(self: LoadedBundle, sentences: Tensor) -> Tensor:
+        return predict_each(self, sentences) * (float("nan") if next(calls) >= step else 1.0)
+
+    monkeypatch.setattr(LoadedBundle, "predict_each", poisoned)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_its_row() -> None:
-    bundle = toy_bundle()
-    bundle.generator.register_forward_hook(poison_after(2))
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_row(
+    bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison_after(2, monkeypatch)
     optimization = Optimization([toy_spec(steps=5, decode_every=1, measures="quick")], bundle)
     (first,), (second,) = optimization.advance(), optimization.advance()
     before = optimization.state_bytes(0)
@@ -400,9 +405,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_row() -> None:
     assert np.isfinite(third.z).all()
 
 
-def test_optimize_gives_the_row_that_is_not_finite_and_then_the_reason() -> None:
-    bundle = toy_bundle()
-    bundle.generator.register_forward_hook(poison_after(1))
+def test_optimize_gives_the_row_that_is_not_finite_and_then_the_reason(
+    bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison_after(1, monkeypatch)
     rows = optimize(toy_spec(steps=5), bundle)
     assert [next(rows).step, next(rows).step] == [0, 1]
     with pytest.raises(UserError, match=r"^step 1: the loss is nan .* lower lr$"):

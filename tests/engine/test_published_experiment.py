@@ -17,6 +17,17 @@ def mini() -> LoadedBundle:
 
 
 @pytest.fixture(scope="module")
+def loading_lines() -> list[str]:
+    """What was said while `coarse` was loaded."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def coarse(loading_lines: list[str]) -> LoadedBundle:
+    return load_bundle("mini", device="cpu", dtype="bfloat16", progress=loading_lines.append)
+
+
+@pytest.fixture(scope="module")
 def cross_entropy_run(mini: LoadedBundle) -> list[Step]:
     return list(optimize(RunSpec(), mini))
 
@@ -29,6 +40,22 @@ def test_decoder_cross_entropy_makes_the_models_say_the_sentence(cross_entropy_r
     assert last.match is True
     assert last.loss < first.loss / 5
     assert all(row.z_norm == pytest.approx(first.z_norm, rel=1e-5) for row in cross_entropy_run)
+
+
+def test_bfloat16_says_the_sentence_too_and_its_losses_follow(
+    mini: LoadedBundle, coarse: LoadedBundle
+) -> None:
+    """Within 15% in every row, and 5% in the mean: of losses that fall by a factor of ten."""
+    spec = RunSpec(steps=40, decode_every=40)
+    exact = list(optimize(spec, mini))
+    rows = list(optimize(spec.model_copy(update={"dtype": "bfloat16"}), coarse))
+    ratios = torch.tensor([row.loss / other.loss for row, other in zip(rows, exact, strict=True)])
+    assert exact[0].loss > 10 * exact[-1].loss
+    assert ratios.log().abs().max() < 0.15
+    assert ratios.log().abs().mean() < 0.05
+    assert [row.match for row in (rows[0], rows[-1])] == [False, True]
+    assert [row.match for row in (exact[0], exact[-1])] == [False, True]
+    assert {rows[-1].z.dtype.name, rows[-1].prediction.dtype.name} == {"float32"}
 
 
 def test_cosine_loss_ends_more_similar_and_without_the_sentence(
@@ -58,11 +85,11 @@ def test_a_bundle_is_loaded_once(mini: LoadedBundle) -> None:
     assert not lines
 
 
-def test_loading_reports_its_progress_and_names_the_weights(mini: LoadedBundle) -> None:
-    lines: list[str] = []
-    coarse = load_bundle("mini", device="cpu", dtype="bfloat16", progress=lines.append)
+def test_loading_reports_its_progress_and_names_the_weights(
+    mini: LoadedBundle, coarse: LoadedBundle, loading_lines: list[str]
+) -> None:
     for part in ("tokenizer", "encoder", "decoder", "generator"):
-        assert f"loading {part}" in lines
+        assert f"loading {part}" in loading_lines
     assert coarse is not mini
     assert coarse.digest == mini.digest
     assert len(mini.digest) == 64

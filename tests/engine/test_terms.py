@@ -7,12 +7,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from engine.commands import parse_settings
 from engine.decoding import decode
 from engine.errors import UserError
 from engine.measures import MEASURES
 from engine.models.loaded import LoadedBundle
 from engine.objective import CONSTRAINTS, TERMS
 from engine.optimizer import Optimization, optimize
+from engine.spec import steered
 from engine.step import Step
 from tests.engine.test_objective import Array, cosine, decoder_cross_entropy, encode
 from tests.engine.test_optimizer import everything, run_out
@@ -221,6 +223,29 @@ def test_a_plateau_lowers_the_lr_and_what_is_recorded_is_used_again(bundle: Load
     assert [everything(row) for row in repeated] == [everything(row) for row in rows[:-1]]
     again.take_spec(0, spec)
     assert [everything(row) for row in again.advance()] == [everything(rows[-1])]
+
+
+def test_a_plateau_begins_where_it_says(bundle: LoadedBundle) -> None:
+    spec = toy_spec(steps=8, lr=1e-12, optimizer="sgd", schedules={"lr": "plateau:0.5:1@3"})
+    rates = [row.lr for row in optimize(spec, bundle)]
+    assert rates[:-1] == [1e-12] * 6 + [5e-13] * 2
+
+
+def test_a_schedule_that_is_set_may_say_what_it_begins_with(bundle: LoadedBundle) -> None:
+    optimization = Optimization([toy_spec(steps=6, lr=0.05)], bundle)
+    rows = optimization.advance() + optimization.advance()
+    asked = parse_settings({"lr": "0.2:cosine:0:4", "weights": {"cosine": "1 linear:3:2"}})
+    spec = steered(optimization.specs[0], 2, lr=asked.lr, weights=asked.weights, schedules=asked.schedules)
+    optimization.take_spec(0, spec)
+    rows += run_out(optimization)
+    assert [row.lr for row in rows[:2]] == [0.05, 0.05]
+    expected = [0.2 * (1 + np.cos(np.pi * t / 4)) / 2 for t in range(4)]
+    assert [row.lr for row in rows[2:-1]] == pytest.approx(expected)
+    assert [row.weights["cosine"] for row in rows[2:]] == [1, 2, 3, 3, 3]
+    assert [asked.said(name) for name in ("lr", *asked.terms)] == [
+        "0.2, cosine to 0 over 4 steps",
+        "1, linear to 3 over 2 steps",
+    ]
 
 
 def test_a_gradient_is_clipped_and_its_own_norm_recorded(bundle: LoadedBundle) -> None:

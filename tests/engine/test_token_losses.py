@@ -99,7 +99,7 @@ def test_a_run_has_the_same_ones_beside_other_runs(bundle: LoadedBundle) -> None
 def test_the_pieces_name_them_one_by_one(bundle: LoadedBundle, tmp_path: Path) -> None:
     model = tmp_path / "tokenizer.model"
     model.write_bytes(sentencepiece_model())
-    on_disk = Bundle(**{**vars(bundle.bundle), "tokenizer_model": model})
+    on_disk = Bundle(**{**vars(bundle.bundle), "tokenizer": str(model)})
     for target in (SHORT, LONG, "¿? 🙂 </s>"):
         pieces = target_pieces(on_disk, target)
         assert pieces is not None
@@ -111,5 +111,5 @@ def test_the_pieces_name_them_one_by_one(bundle: LoadedBundle, tmp_path: Path) -
 
 
 def test_without_the_tokenizer_there_are_no_pieces(bundle: LoadedBundle, tmp_path: Path) -> None:
-    for tokenizer in (None, tmp_path / "missing.model"):
-        assert target_pieces(Bundle(**{**vars(bundle.bundle), "tokenizer_model": tokenizer}), SHORT) is None
+    for tokenizer in (None, str(tmp_path / "missing.model")):
+        assert target_pieces(Bundle(**{**vars(bundle.bundle), "tokenizer": tokenizer}), SHORT) is None

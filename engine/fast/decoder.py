@@ -1,0 +1,153 @@
+"""SONAR's decoder under teacher forcing, with the weights of its modules where they lie.
+
+A sentence is one embedding, so cross-attention has one key: its softmax is 1, whatever the query. For each
+layer it is one vector, the same at every position: `output_proj(v_proj(z))`. The product of the two
+projections is made once, for all layers, and queries, keys and the norm before them are never computed.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from fairseq2.models.transformer import StandardTransformerDecoderLayer, TransformerNormOrder
+from fairseq2.nn import BatchLayout
+from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.fast.joined import joined, joined_biases
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """The weights of one layer that a forward pass reads."""
+
+    attention_norm: nn.Module
+    query_key_value: Tensor
+    query_key_value_bias: Tensor | None
+    head_dim: int
+    attention_output: Tensor
+    feed_forward_norm: nn.Module
+    feed_forward: nn.Module
+
+
+class FastDecoder:
+    """What SONAR's decoder computes of embeddings of one sentence each."""
+
+    def __init__(self, model: ConditionalTransformerDecoderModel) -> None:
+        """Take the weights of a model that is loaded, and will not be moved or changed any more."""
+        self._model = model
+        decoder: Any = model.decoder
+        modules = [_checked(layer) for layer in decoder.layers]
+        self._layers = [_weights(layer) for layer in modules]
+        self._last_norm = decoder.layer_norm
+        self._context, self._context_bias = _contexts(modules)  # (L · D, E), (L · D,)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """Maps a hidden state to logits. # (V, D)"""
+        projection: Any = self._model.final_proj
+        weight: Tensor = projection.weight.data
+        return weight
+
+    def beginning(self, tokens: Tensor) -> Tensor:
+        """What does not depend on the embedding: tokens, positions, the first layer's self-attention.
+
+        Args:
+            tokens: that the decoder is fed. # (N, T)
+
+        Returns:
+            (N, T, D)
+        """
+        with torch.no_grad():
+            fed, _ = self._model.decoder_frontend(tokens, BatchLayout.of(tokens))
+            begun: Tensor = fed + self._self_attention(self._layers[0], fed)
+        return begun
+
+    def __call__(self, embeddings: Tensor, beginning: Tensor) -> Tensor:
+        """Hidden states before the projection to the vocabulary.
+
+        What stands after a target's end cannot reach its tokens, for the decoder is causal: padding needs no
+        mask.
+
+        Args:
+            embeddings: (N, E)
+            beginning: of N targets. # (N, T, D)
+
+        Returns:
+            (N, T, D)
+        """
+        source = embeddings
+        if self._model.normalize_emb:
+            source = self._model.encode(source, BatchLayout.of(source.unsqueeze(1)))
+        if self._model.post_sentemb_proj is not None:
+            source = self._model.post_sentemb_proj(source)
+        contexts = F.linear(source, self._context, self._context_bias)
+        by_layer = contexts.view(len(source), len(self._layers), 1, -1).unbind(1)  # (N, 1, D) each
+        hidden = beginning
+        for number, (layer, context) in enumerate(zip(self._layers, by_layer, strict=True)):
+            if number:
+                hidden = hidden + self._self_attention(layer, hidden)
+            hidden = hidden + context
+            hidden = hidden + layer.feed_forward(layer.feed_forward_norm(hidden))
+        last: Tensor = hidden if self._last_norm is None else self._last_norm(hidden)
+        return last
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores of every token. # (…, D) to (…, V)"""
+        logits: Tensor = self._model.final_proj(hidden)
+        return logits
+
+    def _self_attention(self, layer: _Layer, hidden: Tensor) -> Tensor:
+        """Causal self-attention, but for the output's bias, which is among the context's. # (N, T, D)"""
+        joint = F.linear(layer.attention_norm(hidden), layer.query_key_value, layer.query_key_value_bias)
+        by_head = joint.view(*joint.shape[:2], 3, -1, layer.head_dim).transpose(
+            1, 3
+        )  # (N, heads, 3, T, head_dim)
+        query, key, value = by_head.unbind(2)
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return F.linear(attended.transpose(1, 2).flatten(2), layer.attention_output)
+
+
+def _checked(layer: nn.Module) -> StandardTransformerDecoderLayer:
+    if isinstance(layer, StandardTransformerDecoderLayer) and layer.norm_order != TransformerNormOrder.POST:
+        return layer
+    raise TypeError(f"a decoder of layers that normalise their input is needed; this is {layer}")
+
+
+def _weights(layer: StandardTransformerDecoderLayer) -> _Layer:
+    attention: Any = layer.self_attn
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    return _Layer(
+        attention_norm=layer.self_attn_layer_norm,
+        query_key_value=joined([projection.weight for projection in projections]),
+        query_key_value_bias=joined_biases([projection.bias for projection in projections]),
+        head_dim=attention.head_dim,
+        attention_output=attention.output_proj.weight.data,
+        feed_forward_norm=layer.ffn_layer_norm,
+        feed_forward=layer.ffn,
+    )
+
+
+def _contexts(layers: list[StandardTransformerDecoderLayer]) -> tuple[Tensor, Tensor]:
+    """Cross-attention of all layers as one projection. # (L · D, E), (L · D,)
+
+    The bias of self-attention's output is added with it: both are added at every position, one after the
+    other.
+    """
+    weights, biases = [], []
+    for layer in layers:
+        attention: Any = layer.encoder_decoder_attn
+        before: Any = layer.self_attn
+        value, output = attention.v_proj, attention.output_proj
+        wide = torch.promote_types(output.weight.dtype, torch.float32)
+        outward = output.weight.data.to(wide)  # (D, D)
+        bias = outward.new_zeros(len(outward))
+        if value.bias is not None:
+            bias = outward @ value.bias.data.to(wide)
+        for more in (output.bias, before.output_proj.bias):
+            if more is not None:
+                bias = bias + more.data.to(wide)
+        weights.append((outward @ value.weight.data.to(wide)).to(output.weight.dtype))
+        biases.append(bias.to(output.weight.dtype))
+    return torch.cat(weights), torch.cat(biases)

@@ -1,0 +1,180 @@
+"""Steps that are replayed against steps that are made plainly: the same rows, whatever changes on the way."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from engine import optimizer
+from engine.fast.graph import capture_on
+from engine.models.loaded import LoadedBundle
+from engine.models.loading import load_bundle
+from engine.optimizer import Optimization
+from engine.spec import RunSpec, with_changes
+from engine.step import Step
+from tests.engine.fast.recorded_graph import HostReadError, RecordedGraphs
+from tests.engine.toy import toy_spec
+
+STORY = ("Tom had a red ball.", "I like cheese.", "What is your name?")
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> RecordedGraphs:
+    """Steps are captured, as on a card."""
+    recorded = RecordedGraphs()
+    monkeypatch.setattr(optimizer, "capture_on", lambda device: recorded)
+    return recorded
+
+
+def plainly(monkeypatch: pytest.MonkeyPatch, make: Callable[[], list[Step]]) -> list[Step]:
+    with monkeypatch.context() as patch:
+        patch.setattr(optimizer, "capture_on", capture_on)
+        return make()
+
+
+def rows_of(optimization: Optimization) -> list[Step]:
+    rows = []
+    while not optimization.done:
+        rows += optimization.advance()
+    return rows
+
+
+def assert_same(rows: list[Step], expected: list[Step]) -> None:
+    """Every field of every row, bit for bit, but for the time that it took."""
+    assert len(rows) == len(expected)
+    for row, other in zip(rows, expected, strict=True):
+        for field in dataclasses.fields(Step):
+            one, two = getattr(row, field.name), getattr(other, field.name)
+            if isinstance(one, np.ndarray):
+                np.testing.assert_array_equal(one, two, err_msg=field.name)
+            elif field.name != "elapsed_ms":
+                assert one == two, field.name
+
+
+CAPTURED: dict[str, list[dict[str, object]]] = {
+    "ce": [{}],
+    "terms": [{"weights": {"ce": 1.0, "cosine": 0.5, "mse": 0.1}, "norm": "free", "clip": 0.5}],
+    "decoded": [{"weights": {"cosine": 1.0}, "decode_every": 2}],
+    "lbfgs": [{"optimizer": "lbfgs", "lr": 0.5}],
+    "schedules": [{"schedules": {"lr": "cosine:0:6", "cosine": "linear:1:6"}, "optimizer": "adamw"}],
+    "plateau": [{"schedules": {"lr": "plateau:0.5:1"}, "optimizer": "sgd", "lr": 1.0}],
+    "projection": [{"options": {"projection.every": 3, "projection.moments": "reset"}}],
+    "story": [{"target": STORY[0], "continuation": STORY[1:], "forcing": "free", "before": STORY[:1]}],
+    "batch": [
+        {},
+        {"target": STORY[0], "optimizer": "sgd", "steps": 4},
+        {"init": {"kind": "text", "text": STORY[2]}, "lr": 0.1},
+    ],
+}
+
+
+@pytest.mark.parametrize("fields", CAPTURED.values(), ids=CAPTURED)
+def test_a_replayed_run_is_the_plain_one(
+    bundle: LoadedBundle,
+    graphs: RecordedGraphs,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: list[dict[str, object]],
+) -> None:
+    specs = [toy_spec(**{"steps": 7, **of_run}) for of_run in fields]
+    expected = plainly(monkeypatch, lambda: rows_of(Optimization(specs, bundle)))
+    assert_same(rows_of(Optimization(specs, bundle)), expected)
+    assert (graphs.captures, graphs.replays) == (1, 7)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"weights": {"ce": 1.0, "fluency": 0.5}},
+        {"weights": {"ce": 1.0, "anchor": 0.5}},
+        {"options": {"noise.copies": 2}},
+    ],
+)
+def test_what_the_host_has_a_part_in_is_made_plainly(
+    bundle: LoadedBundle, graphs: RecordedGraphs, fields: dict[str, object]
+) -> None:
+    rows_of(Optimization([toy_spec(**fields)], bundle))
+    assert graphs.captures == 0
+
+
+def test_steering_changes_the_next_step_and_captures_nothing_again(
+    bundle: LoadedBundle, graphs: RecordedGraphs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = toy_spec(weights={"ce": 1.0, "cosine": 1.0}, steps=12)
+
+    def steered() -> list[Step]:
+        optimization = Optimization([spec], bundle)
+        rows = [*optimization.advance(), *optimization.advance(), *optimization.advance()]
+        optimization.set_lr(0, 0.05)
+        rows += optimization.advance()
+        optimization.set_weights(0, {"ce": 0.5, "cosine": 2.0})
+        kept = optimization.copy_of_state(0)
+        rows += [*optimization.advance(), *optimization.advance()]
+        optimization.go_back(0, kept)
+        rows += optimization.advance()
+        checkpoint = optimization.state_bytes(0)
+        rows += optimization.advance()
+        optimization.restore(0, checkpoint)
+        optimization.extend(0, 14)
+        optimization.repeat(0, lr=0.02, weights={"ce": 1.0, "cosine": 0.3})
+        rows += optimization.advance()
+        optimization.take_spec(0, with_changes(optimization.specs[0], lr=0.01))
+        return rows + rows_of(optimization)
+
+    expected = plainly(monkeypatch, steered)
+    assert_same(steered(), expected)
+    assert {row.lr for row in expected} >= {0.05, 0.02, 0.01, None}
+    assert graphs.captures == 1
+
+
+def test_other_terms_are_captured_anew(
+    bundle: LoadedBundle, graphs: RecordedGraphs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steered() -> list[Step]:
+        optimization = Optimization([toy_spec(steps=12)], bundle)
+        rows = [row for _ in range(4) for row in optimization.advance()]
+        optimization.set_weights(0, {"cosine": 1.0})
+        rows += [row for _ in range(4) for row in optimization.advance()]
+        optimization.set_weights(0, {"cosine": 1.0, "ce": 1.0})
+        return rows + rows_of(optimization)
+
+    expected = plainly(monkeypatch, steered)
+    assert_same(steered(), expected)
+    assert [list(row.terms) for row in expected[3:9:4]] == [["ce"], ["cosine"]]
+    assert graphs.captures == 3
+
+
+def test_a_row_that_is_not_finite_ends_the_run_when_it_is_replayed(
+    bundle: LoadedBundle, graphs: RecordedGraphs
+) -> None:
+    optimization = Optimization([toy_spec(steps=9, norm="free"), toy_spec(steps=9)], bundle)
+    for _ in range(3):
+        optimization.advance()
+    state = optimization.copy_of_state(0)
+    state.z.fill_(float("nan"))
+    optimization.go_back(0, state)
+    bad, good = optimization.advance()
+    assert (bad.problem is None, bad.lr) == (False, None)
+    assert good.problem is None
+    assert [row.run for row in optimization.advance()] == [1]
+    assert graphs.captures == 1
+
+
+def test_a_step_of_the_embedded_models_asks_nothing_of_the_host(graphs: RecordedGraphs) -> None:
+    mini = load_bundle("mini", device="cpu")
+    specs = [RunSpec(steps=4, decode_every=100), RunSpec(target="A cat.", steps=4, decode_every=100)]
+    rows = rows_of(Optimization(specs, mini))
+    assert rows[-1].loss < rows[0].loss
+    assert graphs.captures == 1
+
+
+def test_the_stand_in_refuses_what_a_card_would_wait_for() -> None:
+    values = torch.ones(3)
+    with pytest.raises(HostReadError):
+        RecordedGraphs()(lambda: values * values.sum().item())
+
+
+def test_the_cpu_has_no_graphs() -> None:
+    assert capture_on(torch.device("cpu")) is None
+    assert capture_on(torch.device("cuda", 0)) is not None
