@@ -10,11 +10,10 @@ from engine.decoding import matches
 from engine.forward_pass import ForwardPass
 from engine.measures import MEASURES, Reading
 from engine.models.loaded import LoadedBundle
-from engine.objective.forward import token_cross_entropy
 from engine.objective.terms.cross_entropy import sentence_cross_entropy
 from engine.own_text import decode_each, encode_own, own_tokens
 from engine.spec import RunSpec
-from engine.step import Vector
+from engine.step import Sentence, Vector
 
 DECODED_LENGTH_FACTOR = 3
 """A decoded text has at most so many times the tokens of the longest target sentence, unless the spec says
@@ -26,6 +25,7 @@ class DecodedRow:
     """What a row says, and what there is to say about that."""
 
     decoded_z: str
+    """decode(z), or the text of which z is known to be the embedding."""
     predictions: tuple[str, ...]
     """What is predicted in the place of each target sentence."""
     targets: tuple[str, ...]
@@ -48,6 +48,19 @@ class DecodedRow:
     def match(self) -> bool:
         """Whether all predictions are their targets."""
         return all(self.matches)
+
+    def sentences(self, token_losses: Sequence[Sequence[float]]) -> tuple[Sentence, ...]:
+        """What is said in the place of each target sentence; nothing where there is only one.
+
+        Args:
+            token_losses: cross-entropy of each token, by target sentences.
+        """
+        if len(self.targets) == 1:
+            return ()
+        return tuple(
+            Sentence(text, sum(losses) / len(losses), match)
+            for text, losses, match in zip(self.predictions, token_losses, self.matches, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,7 @@ def decode_rows(
     *,
     runs: Sequence[int],
     initial_z: Vector,
+    embedded: Mapping[int, str] | None = None,
 ) -> dict[int, DecodedRow]:
     """Decode z and the predictions of some of N runs, all in one batch where they can be, and measure them.
 
@@ -89,17 +103,24 @@ def decode_rows(
         predictions: in the place of each target sentence. # (N, M, D)
         runs: those to decode.
         initial_z: effective z of step 0. # (N, D)
+        embedded: the text of which a run's z is the embedding, where that is known: it is what z says then,
+            and the round trip is still by way of the decoder.
 
     Returns:
         What each of them says.
     """
+    known = embedded or {}
     of_z = _decode(bundle, forward, specs, z.unsqueeze(1), predictions, runs=runs)
     measured = [run for run in runs if specs[run].measures == "all"]
-    reread = _reread(bundle, forward, specs, z, {run: of_z[run][0] for run in measured})
+    reread = _reread(bundle, forward, specs, z, {run: known.get(run, of_z[run][0]) for run in measured})
     rows = {}
     for run in runs:
-        text, *predicted = of_z[run]
+        decoded, *predicted = of_z[run]
+        text = known.get(run, decoded)
         targets, again = specs[run].sentences, reread.get(run)
+        round_trip = None if again is None else again.round_trip
+        if round_trip is not None and text != decoded:
+            round_trip = encode_own(bundle, decoded, specs[run].target_lang)
         reread_prediction = None if again is None else again.prediction
         reading = Reading(
             target=" ".join(targets),
@@ -107,7 +128,7 @@ def decode_rows(
             decoded_prediction=" ".join(predicted),
             z=z[run].float().cpu().numpy(),
             init=initial_z[run],
-            round_trip=None if again is None else again.round_trip.cpu().numpy(),
+            round_trip=None if round_trip is None else round_trip.cpu().numpy(),
             own_ce=None if again is None else again.own_ce,
             reread_ce=None if again is None else again.ce,
             reread_prediction=reread_prediction,
@@ -167,7 +188,7 @@ def _reread(
     if not runs:
         return {}
     own = own_tokens(bundle, [texts[run] for run in runs], [specs[run].target_lang for run in runs])
-    own_losses = token_cross_entropy(bundle.logits(z[runs], own), own.expected, own.mask)
+    own_losses = bundle.token_losses(z[runs], own)
     own_ce = (own_losses.sum(dim=-1) / own.mask.sum(dim=-1)).tolist()
     return {
         run: _Reread(round_trips[run], own_ce[place], losses[run], " ".join(predicted[run]))

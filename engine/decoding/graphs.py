@@ -1,0 +1,126 @@
+"""Decoding in batches that keep their memory and shape, so that a step is one CUDA graph."""
+
+from collections import OrderedDict, deque
+from functools import partial
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from engine.decoding.batch import Batch
+from engine.decoding.incremental import IncrementalDecoder
+from engine.decoding.search import Rows, Symbols
+from engine.fast.graph import Capture, Repeated
+
+FEWEST_POSITIONS = 32
+MOST_BATCHES = 4
+"""Shapes that are kept ready; the one that was used longest ago makes room."""
+
+AHEAD = 2
+"""Steps that the host may be ahead of the device: it then never waits for work, nor does much in vain."""
+
+
+class GraphDecoder:
+    """Decodes in batches of fixed shapes: rows and positions are rounded up to powers of two.
+
+    A call works on the current CUDA stream, waits for its result, and waits for another thread's call to end.
+    The first call of a shape does its steps as they are, the first of them; then they are captured.
+    """
+
+    def __init__(self, decoder: IncrementalDecoder, capture: Capture | None) -> None:
+        """Begin with no batch.
+
+        Args:
+            decoder: of the embeddings.
+            capture: of steps; None: they are done as they are.
+        """
+        self._decoder = decoder
+        self._capture = capture
+        self._batches: OrderedDict[tuple[int, ...], _FixedBatch] = OrderedDict()
+        self._lock = Lock()
+
+    def __call__(self, embeddings: Tensor, rows: Rows, symbols: Symbols, *, beam: int) -> list[Tensor]:
+        """Tokens of the texts of R embeddings, `</s>` included.
+
+        Args:
+            embeddings: in the weights' precision. # (R, D)
+            rows: how their texts begin and end; on the CPU.
+            symbols: of the vocabulary.
+            beam: hypotheses kept for each row; 1 is greedy.
+
+        Raises:
+            FloatingPointError: logits are not numbers.
+        """
+        count, prompt_length = rows.prompts.shape
+        last = int(rows.last.max())
+        size = _power_of_two(count)
+        positions = max(FEWEST_POSITIONS, _power_of_two(last + 1))
+        # Rows that fill up the batch end as soon as they can.
+        filled = Rows(
+            torch.cat([rows.prompts, rows.prompts[:1].expand(size - count, -1)]),
+            torch.cat([rows.last, rows.last.new_full((size - count,), prompt_length)]),
+        ).to(embeddings.device)
+        sources = torch.cat([embeddings, embeddings.new_zeros(size - count, embeddings.shape[1])])
+        key = (size, beam, positions, prompt_length)
+        with self._lock:
+            if key not in self._batches:
+                batch = Batch(
+                    self._decoder, sources, filled, symbols, beam=beam, positions=positions, room=positions
+                )
+                self._batches[key] = _FixedBatch(batch, self._capture)
+            self._batches.move_to_end(key)
+            while len(self._batches) > MOST_BATCHES:
+                self._batches.popitem(last=False)
+            return self._batches[key].decode(sources, filled, last)[:count]
+
+
+class _FixedBatch:
+    """A batch that is used again and again."""
+
+    def __init__(self, batch: Batch, capture: Capture | None) -> None:
+        self._batch = batch
+        self._following = Repeated(capture)
+        self._beginning = Repeated(capture)
+        self._continuing = Repeated(capture)
+
+    def decode(self, embeddings: Tensor, rows: Rows, last: int) -> list[Tensor]:
+        """Tokens of each row's text, `</s>` included."""
+        self._batch.restart(embeddings, rows)
+        done = _AllDone()
+        for fed in range(last):
+            self._kind(fed)(partial(self._batch.step, fed, extent=None), course="step")
+            if done.is_known(self._batch.search.is_done):
+                break
+        return self._batch.found()
+
+    def _kind(self, fed: int) -> Repeated:
+        """Steps that do the same: those that follow the prompt, that choose the first token, and others."""
+        if fed + 1 < self._batch.prompt_length:
+            return self._following
+        return self._beginning if fed < self._batch.prompt_length else self._continuing
+
+
+class _AllDone:
+    """Whether all rows are done, as of a few steps ago, so that the device always has work before it."""
+
+    def __init__(self) -> None:
+        self._asked: deque[tuple[Tensor, torch.cuda.Event]] = deque()
+
+    def is_known(self, is_done: Tensor) -> bool:
+        """Ask of this step's rows (R,), and answer what was asked some steps ago."""
+        flag = is_done.all()
+        if not flag.is_cuda:
+            return bool(flag)
+        answer = torch.empty((), dtype=torch.bool, pin_memory=True)
+        answer.copy_(flag, non_blocking=True)
+        event = torch.cuda.current_stream().record_event()  # type: ignore[no-untyped-call]
+        self._asked.append((answer, event))
+        if len(self._asked) <= AHEAD:
+            return False
+        earlier, copied = self._asked.popleft()
+        copied.synchronize()
+        return bool(earlier)
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()

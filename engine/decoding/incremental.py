@@ -1,0 +1,128 @@
+"""The decoder, one position of many texts at a time."""
+
+from typing import Any, TypeVar
+
+import torch
+from fairseq2.models.transformer import (
+    StandardMultiheadAttention,
+    StandardTransformerDecoder,
+    StandardTransformerDecoderLayer,
+    TransformerEmbeddingFrontend,
+)
+from fairseq2.nn import SinusoidalPositionEncoder
+from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
+from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+from engine.decoding.cache import Cache
+from engine.fast.joined import joined, joined_biases
+
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+class IncrementalDecoder:
+    """A SONAR decoder's own modules, in the order in which a position passes through them.
+
+    Attention to the embedding has one key, so its softmax is 1 and it adds `output_proj(v_proj(z))` at every
+    position and for every token: that is computed once, and its queries, keys and norm never are.
+
+    Nothing here waits for the device or has a shape that depends on values, so that it can be captured in a
+    CUDA graph.
+    """
+
+    def __init__(self, decoder: ConditionalTransformerDecoderModel) -> None:
+        """Take a decoder's modules; there is no second copy of a weight.
+
+        Raises:
+            TypeError: the decoder is not made as sonar-space's factory makes it.
+        """
+        self._decoder = decoder
+        self._frontend = _a(TransformerEmbeddingFrontend, decoder.decoder_frontend)
+        self._stack = _a(StandardTransformerDecoder, decoder.decoder)
+        self._layers = [_a(StandardTransformerDecoderLayer, layer) for layer in self._stack.layers]
+        self._attentions = [_a(StandardMultiheadAttention, layer.self_attn) for layer in self._layers]
+        self._query_key_value = [_joined(attention) for attention in self._attentions]
+        self._to_embedding = [
+            _a(StandardMultiheadAttention, layer.encoder_decoder_attn) for layer in self._layers
+        ]
+        # The first row of fairseq2's table is for padding. # (S, D), float32
+        self._positions = _a(SinusoidalPositionEncoder, self._frontend.pos_encoder).freqs[1:]
+
+    @property
+    def max_positions(self) -> int:
+        """S, the number of positions of a text, its prompt and `</s>` included."""
+        return min(self._decoder.max_target_seq_len, len(self._positions))
+
+    def start(self, embeddings: Tensor, *, hypotheses: int, positions: int) -> Cache:
+        """Begin texts.
+
+        Args:
+            embeddings: in the weights' precision. # (R, D)
+            hypotheses: B, most that are followed of each.
+            positions: L, those that there is room for.
+        """
+        return Cache(
+            self.contributions(embeddings),
+            heads=self._attentions[0].num_heads,
+            head_dim=self._attentions[0].head_dim,
+            hypotheses=hypotheses,
+            positions=positions,
+        )
+
+    def contributions(self, embeddings: Tensor) -> list[Tensor]:
+        """What attention to the embedding adds, layer by layer. # (R, D) to (R, 1, D) each"""
+        if self._decoder.post_sentemb_proj is not None:
+            embeddings = self._decoder.post_sentemb_proj(embeddings)
+        return [
+            attention.output_proj(attention.v_proj(embeddings)).unsqueeze(1)
+            for attention in self._to_embedding
+        ]
+
+    def __call__(self, tokens: Tensor, position: Tensor, cache: Cache, *, extent: int | None) -> Tensor:
+        """Logits of what comes after one more token of each hypothesis.
+
+        Args:
+            tokens: that stand at the position. # (R, H)
+            position: counted from 0. # (1,)
+            cache: of the positions before; this one is written into it.
+            extent: number of positions up to this one; None: it is not known to the host, so all that the
+                cache has are looked at, those to come hidden.
+
+        Returns:
+            (R, H, V), in the weights' precision.
+        """
+        hidden: Tensor = self._frontend.embed(tokens)  # (R, H, D)
+        if self._frontend.scale != 1.0:
+            hidden = hidden * self._frontend.scale
+        hidden = (hidden.float() + self._positions.index_select(0, position)).type_as(hidden)
+        mask = cache.mask(tokens.shape[1], extent)
+        for number, (layer, attention) in enumerate(zip(self._layers, self._attentions, strict=True)):
+            joint = linear(layer.self_attn_layer_norm(hidden), *self._query_key_value[number])
+            queries, keys, values = (
+                part.transpose(1, 2)  # (R, A, H, E)
+                for part in joint.view(*tokens.shape, 3, attention.num_heads, -1).unbind(2)
+            )
+            cache.write(number, position, keys, values)
+            attended = scaled_dot_product_attention(queries, *cache.read(number, extent), attn_mask=mask)
+            hidden = hidden + attention.output_proj(attended.transpose(1, 2).flatten(2))
+            hidden = hidden + cache.contributions[number]
+            hidden = hidden + layer.ffn(layer.ffn_layer_norm(hidden))
+        if self._stack.layer_norm is not None:
+            hidden = self._stack.layer_norm(hidden)
+        return self._decoder.final_proj(hidden)
+
+
+def _a(kind: type[_Module], module: object) -> _Module:
+    if not isinstance(module, kind):
+        raise TypeError(f"a SONAR decoder has a {kind.__name__}, this one a {type(module).__name__}")
+    return module
+
+
+def _joined(attention: StandardMultiheadAttention) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of queries, keys and values as one projection. # (3 · D, D), (3 · D,)"""
+    projections: tuple[Any, ...] = (attention.q_proj, attention.k_proj, attention.v_proj)
+    with torch.inference_mode(mode=False):  # weights that are inference tensors could not be in autograd
+        return (
+            joined([projection.weight for projection in projections]),
+            joined_biases([projection.bias for projection in projections]),
+        )

@@ -1,0 +1,125 @@
+"""The decoder's steps, against its own forward pass over the whole text under teacher forcing."""
+
+import pytest
+import torch
+from fairseq2.nn import BatchLayout
+from torch import Tensor
+
+from engine.decoding.batch import Batch, decode_step_by_step
+from engine.decoding.graphs import GraphDecoder
+from engine.decoding.incremental import IncrementalDecoder
+from engine.decoding.search import Rows, Symbols
+from engine.models.loaded import LoadedBundle
+from tests.engine.fast.recorded_graph import RecordedGraphs
+
+ROWS, POSITIONS = 4, 11
+PROMPT = (2, 5)
+
+
+def embeddings_of(bundle: LoadedBundle, rows: int = ROWS) -> Tensor:
+    return torch.randn(rows, bundle.dim, generator=torch.Generator().manual_seed(3)).to(bundle.dtype) * 2
+
+
+def symbols_of(bundle: LoadedBundle) -> Symbols:
+    vocabulary = bundle.decoder_tokenizer.vocab_info
+    assert vocabulary.eos_idx is not None
+    return Symbols(vocabulary.eos_idx, vocabulary.pad_idx)
+
+
+def whole(bundle: LoadedBundle, embeddings: Tensor, tokens: Tensor) -> Tensor:
+    """Log-probabilities after each position of whole texts. # (R, D), (R, T) to (R, T, V)"""
+    source = embeddings.unsqueeze(1)
+    logits = bundle.decoder(source, BatchLayout.of(source), tokens, BatchLayout.of(tokens))
+    return logits.log_softmax(dim=-1)
+
+
+@pytest.mark.parametrize("fixed_shapes", [False, True])
+@pytest.mark.parametrize("beam", [1, 2, 5])
+def test_steps_are_the_decoders_own_pass(bundle: LoadedBundle, beam: int, fixed_shapes: bool) -> None:
+    """Random tokens, and random hypotheses that go on: each is what the whole of its own past gives."""
+    random = torch.Generator().manual_seed(beam)
+    embeddings = embeddings_of(bundle)
+    size = bundle.decoder_tokenizer.vocab_info.size
+    decoder = IncrementalDecoder(bundle.decoder)
+    cache = decoder.start(embeddings, hypotheses=beam, positions=4)
+    if fixed_shapes:
+        cache.extend(POSITIONS)
+    position = torch.zeros(1, dtype=torch.int64)
+    pasts = torch.randint(1, size, (ROWS, 1, 1), generator=random)  # (R, H, T)
+    for fed in range(POSITIONS - 1):
+        if fed + 1 == cache.positions:
+            cache.extend(POSITIONS)
+        extent = None if fixed_shapes else fed + 1
+        logits = decoder(pasts[:, :, -1], position, cache, extent=extent)
+        for hypothesis in range(pasts.shape[1]):
+            expected = whole(bundle, embeddings, pasts[:, hypothesis])[:, -1]
+            torch.testing.assert_close(
+                logits[:, hypothesis].log_softmax(dim=-1), expected, atol=1e-5, rtol=1e-5
+            )
+        position += 1
+        if fed >= 1:  # the prompt, of two tokens, has one hypothesis
+            parents = torch.randint(0, pasts.shape[1], (ROWS, beam), generator=random)
+            cache.descend(parents, position)
+            pasts = pasts.gather(1, parents.unsqueeze(2).expand(-1, -1, fed + 1))
+        else:
+            cache.follow(position)
+        fresh = torch.randint(1, size, (*pasts.shape[:2], 1), generator=random)
+        pasts = torch.cat([pasts, fresh], dim=2)
+
+
+@pytest.mark.parametrize("beam", [2, 4])
+def test_a_texts_score_is_that_of_the_whole(double_bundle: LoadedBundle, beam: int) -> None:
+    """Texts of one token and of none, all scored: the search gives the best of those that it considers."""
+    embeddings = embeddings_of(double_bundle)
+    rows = Rows(torch.tensor([PROMPT] * ROWS), torch.tensor([3] * ROWS))
+    decoder, symbols = IncrementalDecoder(double_bundle.decoder), symbols_of(double_bundle)
+    found = decode_step_by_step(decoder, embeddings, rows, symbols, beam=beam)
+    for embedding, tokens in zip(embeddings, found, strict=True):
+        prompt = torch.tensor([PROMPT])
+        begun = whole(double_bundle, embedding[None], prompt)[0]
+        of_prompt, first = begun[0, PROMPT[1]], begun[1].clone()
+        first[symbols.pad or 0] = -torch.inf
+        scores: dict[tuple[int, ...], float] = {(symbols.end,): float(of_prompt + first[symbols.end]) / 2}
+        tried = [int(token) for token in first.topk(2 * beam).indices if token != symbols.end][:beam]
+        if symbols.end not in first.topk(beam).indices:  # only a finish among the best `beam` counts
+            scores.clear()
+        for token in tried:
+            text = torch.tensor([[*PROMPT, token]])
+            last = whole(double_bundle, embedding[None], text)[0, -1, symbols.end]
+            scores[token, symbols.end] = float(of_prompt + first[token] + last) / 3
+        assert tuple(tokens.tolist()) == max(scores, key=scores.__getitem__)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("captured", [False, True])
+def test_fixed_shapes_give_the_same_texts_again_and_again(
+    bundle: LoadedBundle, beam: int, captured: bool
+) -> None:
+    decoder, symbols = IncrementalDecoder(bundle.decoder), symbols_of(bundle)
+    recorded = RecordedGraphs()
+    graphs = GraphDecoder(decoder, recorded if captured else None)
+    for rows, last in ((5, 20), (7, 24), (1, 9), (8, 20)):
+        embeddings = embeddings_of(bundle, rows)
+        limits = Rows(torch.tensor([PROMPT] * rows), torch.tensor([last - row for row in range(rows)]))
+        expected = decode_step_by_step(decoder, embeddings, limits, symbols, beam=beam)
+        found = graphs(embeddings, limits, symbols, beam=beam)
+        assert [text.tolist() for text in found] == [text.tolist() for text in expected]
+    # Of eight rows: the prompt, the first token, the others. Of one, once: the others.
+    assert recorded.captures == (4 if captured else 0)
+    assert recorded.replays > 40 or not captured
+
+
+def test_rows_that_are_done_leave_the_batch(bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    step = Batch.step
+
+    def counted(batch: Batch, fed: int, *, extent: int | None) -> None:
+        sizes.append(len(batch.search.is_done))
+        step(batch, fed, extent=extent)
+
+    monkeypatch.setattr(Batch, "step", counted)
+    rows = Rows(torch.tensor([PROMPT] * 8), torch.tensor([3, 3, 3, 3, 3, 3, 30, 40]))
+    decode_step_by_step(
+        IncrementalDecoder(bundle.decoder), embeddings_of(bundle, 8), rows, symbols_of(bundle), beam=1
+    )
+    assert sizes[:4] == [8, 8, 8, 2]
