@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from engine.breakpoints import Condition, NotFinite, parse_condition
 from engine.commands import Halt, parse_halt
@@ -13,8 +13,7 @@ from engine.store.recording import Claim, InForce, Recorder, Settings
 from engine.store.records import StepRecord
 
 if TYPE_CHECKING:  # torch is imported when the first run is claimed
-    from engine.optimizer import Optimization
-    from engine.state import RunState
+    from engine.search import Search
     from engine.step import Step
 
 CHECKPOINT_STEPS = 50
@@ -26,7 +25,7 @@ class ActiveRun:
     """A run whose models are loaded and whose state is in memory."""
 
     id: int
-    optimization: "Optimization"
+    optimization: "Search"
     conditions: list[Condition]
     """Its break-points."""
     before: StepRecord | None
@@ -46,14 +45,14 @@ class ActiveRun:
     """Whether the row that is being made is recorded already."""
     halt: Halt | None = None
     """Where it pauses because that was asked for."""
-    state_before_update: "RunState | None" = None
+    state_before_update: Any = None
     """The state before the last update, kept for a run that pauses when something is not finite."""
     is_running: bool = True
     checkpoint_step: int = 0
     checkpoint_time: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, claim: Claim, optimization: "Optimization", recorder: Recorder) -> Self:
+    def of(cls, claim: Claim, optimization: "Search", recorder: Recorder) -> Self:
         """The run that was claimed, as it goes on with the next step of its optimization."""
         step = optimization.next_step(0)
         before, decoded_before = recorder.rows_before(claim.run, step)

@@ -16,7 +16,7 @@ def interpolate(context: TaskContext, task: TaskRecord) -> Generator[Progress, N
     """Work out one point a piece: its texts, and the loss with the target of the first end's run."""
     with Reader(context.database) as reader:
         plan = read_plan(reader, task.arguments)
-    bundle = context.load_bundle(plan.spec.bundle, plan.spec.dtype)
+    bundle = context.load_bundle(plan.spec)
     yield Progress(0, plan.points)
     first, last = plan.ends
     steps_t, vectors = path_between(first, last, plan.points, plan.path)  # (N,), (N, D)

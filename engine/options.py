@@ -1,13 +1,15 @@
-"""Every option of a loss term, a constraint or an optimiser, by its full name."""
+"""Every option of a loss term, a constraint, an optimiser or the population search, by its full name."""
 
 from collections.abc import Mapping
 
 from engine.objective import CONSTRAINTS, TERMS
 from engine.objective.option import Option, Value, full_names
 from engine.optimizers import OPTIMIZERS
+from engine.population.options import NAME, POPULATION_OPTIONS
 
 OPTIONS: Mapping[str, Option] = full_names(
     {name: entry.options for entries in (TERMS, CONSTRAINTS, OPTIMIZERS) for name, entry in entries.items()}
+    | {NAME: POPULATION_OPTIONS}
 )
 """Every option by its full name, as in `noise.copies`."""
 

@@ -14,6 +14,7 @@ from engine.objective import TERMS
 from engine.objective.option import Value
 from engine.optimizers import OPTIMIZERS
 from engine.options import OPTIONS, check_option
+from engine.population.rules import misfit
 from engine.schedule import Constant, parse_schedule
 from engine.texts import checked_text
 
@@ -91,6 +92,10 @@ class RunSpec(_Strict):
     init: Init = TextInit(text=PUBLISHED_INIT)
     """Where z starts."""
 
+    method: Literal["gradient", "population"] = "gradient"
+    """How z is sought: by gradient descent on one z, or by a population of texts (engine.population), whose
+    steps are generations."""
+
     target: str = PUBLISHED_TARGET
     """The sentence that the predicted embedding should decode to."""
 
@@ -143,7 +148,8 @@ class RunSpec(_Strict):
     """L2 norm of the effective z: held to the initial one, free, or held to a number."""
 
     decode_every: int = Field(default=10, ge=1, le=10_000_000)
-    """Decode z and the prediction at every multiple of this step, and at the last one."""
+    """Decode z and the prediction at every multiple of this step, and at the last one. Every row of a
+    population search is decoded."""
 
     beam: int = Field(default=5, ge=1, le=20)
     """Beam size for decoding; 1 is greedy."""
@@ -159,6 +165,10 @@ class RunSpec(_Strict):
 
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the models' weights; z, loss and optimiser are always float32."""
+
+    encoder: Literal["device", "cpu"] = "device"
+    """Where the encoder is kept: on the device, or on the CPU, where it takes no memory of a card; it is only
+    needed for init, target and texts that are read again."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the run's random generators."""
@@ -221,6 +231,12 @@ class RunSpec(_Strict):
             raise ValueError("weights: at least one loss term needs a weight above 0")
         return self
 
+    @model_validator(mode="after")
+    def _fits_its_method(self) -> Self:
+        if reason := misfit(self):
+            raise ValueError(reason)
+        return self
+
     @field_validator("norm", mode="before")
     @classmethod
     def _norm_is_a_length_or_a_rule(cls, norm: object) -> object:
@@ -278,7 +294,7 @@ class RunSpec(_Strict):
 
     def decodes(self, step: int) -> bool:
         """Whether the texts of this step are decoded."""
-        return step % self.decode_every == 0 or step == self.steps
+        return self.method == "population" or step % self.decode_every == 0 or step == self.steps
 
     def keeps_vector(self, step: int) -> bool:
         """Whether z of this step is kept."""

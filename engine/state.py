@@ -3,19 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
+from engine.checkpoint import checkpoint_bytes, checkpoint_tensors
 from engine.errors import UserError
 from engine.optimizers import Optimizer
 from engine.schedule import PLATEAU_START
-
-_CHECKSUM = "sha256"
 
 
 @dataclass(frozen=True)
@@ -89,8 +85,9 @@ class RunState:
 
     def run_bytes(self, run: int) -> bytes:
         """One run's state as safetensors, with a checksum."""
-        tensors = {name: tensor[run].cpu().clone() for name, tensor in self._tensors_of(run).items()}
-        return save({**tensors, _CHECKSUM: _checksum(tensors)})
+        return checkpoint_bytes(
+            {name: tensor[run].cpu().clone() for name, tensor in self._tensors_of(run).items()}
+        )
 
     def copy_of_run(self, run: int) -> Self:
         """One run's state as it is now, on the same device. # (1, …)"""
@@ -111,13 +108,7 @@ class RunState:
             UserError: the bytes are damaged, or belong to embeddings of another dimension or to another
                 optimiser.
         """
-        try:
-            tensors = load(data)
-        except SafetensorError as error:
-            raise UserError(f"checkpoint: damaged: {error}") from error
-        checksum = tensors.pop(_CHECKSUM, None)
-        if checksum is None or not torch.equal(checksum, _checksum(tensors)):
-            raise UserError("checkpoint: damaged: the checksum does not fit the data")
+        tensors = checkpoint_tensors(data)
         own = self._tensors_of(run)
         # A checkpoint without these is older than they are: its run had no use for them.
         if "count" in tensors:
@@ -155,11 +146,3 @@ class RunState:
             "read_z": self.read_z,
             "plateau": self.plateau,
         }
-
-
-def _checksum(tensors: dict[str, Tensor]) -> Tensor:
-    """SHA-256 over the names and values. # (32,) uint8"""
-    hasher = sha256()
-    for name in sorted(tensors):
-        hasher.update(name.encode() + tensors[name].numpy().tobytes())
-    return torch.frombuffer(bytearray(hasher.digest()), dtype=torch.uint8)

@@ -58,7 +58,8 @@ class Step:
     """Predicted embedding, of the first target sentence where there are several. # (D,)"""
 
     decoded_z: str | None
-    """z as text; None in a step that is not decoded."""
+    """z as text: decode(z), or in a population search the text that z is the embedding of; None in a step
+    that is not decoded."""
 
     decoded_prediction: str | None
     """The prediction as text, all its sentences; None in a step that is not decoded."""

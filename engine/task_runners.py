@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.spec import RunSpec
 from engine.store.recording import Event
 from engine.store.records import TaskRecord
 
@@ -23,8 +24,8 @@ class TaskContext:
     device: str
     """The worker's device."""
 
-    load_bundle: Callable[[str, str], "LoadedBundle"]
-    """Models by the names of bundle and dtype, on the worker's device; they stay loaded between calls."""
+    load_bundle: Callable[[RunSpec], "LoadedBundle"]
+    """The models of a spec, on the worker's device; they stay loaded between calls."""
 
 
 @dataclass(frozen=True)

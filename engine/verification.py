@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.environment import environment
-from engine.optimizer import Optimization
+from engine.search import Search, begin_search
 from engine.spec import RunSpec, with_changes
 from engine.step import Step
 from engine.store.reading import Reader
@@ -41,7 +41,7 @@ def verify(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, 
         last = check_task("verify", run, task.arguments).get("to", run.last_step)
         assert last is not None
         asked = RunSpec.model_validate_json(run.spec)
-        bundle = context.load_bundle(asked.bundle, asked.dtype)
+        bundle = context.load_bundle(asked)
         yield Progress(0, last + 1)
         again = _beginning(reader, run, asked, bundle)
         first = again.next_step(0)
@@ -69,11 +69,11 @@ def verify(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, 
     return Outcome(verdict.to_result(), Event("verified", verdict.summary, task.who))
 
 
-def _beginning(reader: Reader, run: RunRecord, asked: RunSpec, bundle: "LoadedBundle") -> Optimization:
+def _beginning(reader: Reader, run: RunRecord, asked: RunSpec, bundle: "LoadedBundle") -> Search:
     """The run before its first row: from the state that a fork took over, else from its initial z."""
     spec = with_changes(asked, steps=run.steps)
     initial = reader.vector(run.id, 0, "init")
-    again = Optimization([spec], bundle, initial=None if initial is None else initial[np.newaxis])
+    again = begin_search([spec], bundle, initial=None if initial is None else initial[np.newaxis])
     (first,) = reader.steps(run.id, limit=1)
     if (state := reader.checkpoint(run.id, first.step)) is not None:
         again.restore(0, state)
@@ -92,7 +92,7 @@ def _rows(reader: Reader, run: int, first: int, last: int) -> Iterator[StepRecor
         yield None
 
 
-def _make_again(again: Optimization, row: StepRecord, weights: Mapping[str, float]) -> Step:
+def _make_again(again: Search, row: StepRecord, weights: Mapping[str, float]) -> Step:
     again.repeat(0, lr=again.specs[0].lr if row.lr is None else row.lr, weights=weights)
     (step,) = again.advance(decodes=row.decoded_prediction is not None or row.decoded_z is not None)
     return step

@@ -28,7 +28,8 @@ from engine.breakpoints import NotFinite
 from engine.card import Card
 from engine.command_desk import CommandDesk
 from engine.environment import environment
-from engine.errors import UserError
+from engine.errors import CardTooSmallError, UserError
+from engine.search import begin_search
 from engine.spec import RunSpec
 from engine.store.connection import is_damage, network_notice, unwritable
 from engine.store.filesystem import takes_locks
@@ -168,14 +169,12 @@ class Worker:
     # Runs
 
     def _load(self, claim: Claim) -> None:
-        from engine.optimizer import Optimization
-
         try:
             spec = spec_in_force(claim.in_force)
             bundle = self._load_bundle(claim.run, spec)
             _check_weights(spec.bundle, before=claim.digest, now=bundle.digest)
             initial = None if claim.initial is None else claim.initial[np.newaxis]
-            optimization = Optimization([spec], bundle, initial=initial)
+            optimization = begin_search([spec], bundle, initial=initial)
             if claim.checkpoint is not None:
                 optimization.restore(0, claim.checkpoint)
             optimization.take_spec(0, spec)
@@ -199,21 +198,29 @@ class Worker:
     def _load_bundle(self, run: int, spec: RunSpec) -> "LoadedBundle":
         report(f"run {run}: loading {spec.bundle}")
         try:
-            return self._load_models(spec.bundle, spec.dtype)
+            return self._load_models(spec)
+        except CardTooSmallError:
+            raise  # what would fit is for the user to choose; the CPU is hardly it
         except UserError as error:
             if spec.device != "auto" or self._recorder.device == "cpu":
                 raise
             self._recorder.add_event(run, None, Event("device", f"on the CPU: {error}"))
-            return self._load_models(spec.bundle, spec.dtype, device="cpu")
+            return self._load_models(spec, device="cpu")
 
-    def _load_models(self, bundle: str, dtype: str, *, device: str | None = None) -> "LoadedBundle":
-        """Models by the names of bundle and dtype; at once where this process has them already."""
+    def _load_models(self, spec: RunSpec, *, device: str | None = None) -> "LoadedBundle":
+        """The models of a spec; at once where this process has them already."""
         from engine.models.loading import load_bundle
 
         def show(part: str) -> None:
-            self._describe(f"loading {bundle}: {part}")
+            self._describe(f"loading {spec.bundle}: {part}")
 
-        models = load_bundle(bundle, device=device or self._recorder.device, dtype=dtype, progress=show)
+        models = load_bundle(
+            spec.bundle,
+            device=device or self._recorder.device,
+            dtype=spec.dtype,
+            encoder=spec.encoder,
+            progress=show,
+        )
         self._look_at_card()
         return models
 
@@ -234,7 +241,7 @@ class Worker:
             self._fail(run.id, run.next_step, error)
             return
         row = _row(run.id, step)
-        vectors = {"z": step.z} if run.spec.keeps_vector(step.step) else {}
+        vectors = {"z": step.z} if run.spec.keeps_vector(step.step) or step.lr is None else {}
         if step.decoded_prediction is not None:
             vectors["prediction"] = step.prediction
         met = [] if was_behind else run.conditions_met(row)

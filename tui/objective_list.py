@@ -1,4 +1,4 @@
-"""What `objectives` prints: terms, constraints, optimisers and their options, schedules, presets."""
+"""What `objectives` prints: terms, constraints, methods, optimisers and their options, schedules, presets."""
 
 import shutil
 import sys
@@ -9,22 +9,12 @@ from engine.export import json_line
 from engine.objective import CONSTRAINTS, TERMS
 from engine.objective.option import Option
 from engine.optimizers import OPTIMIZERS
+from engine.population.options import METHODS, POPULATION_OPTIONS
+from engine.population.options import NAME as POPULATION
+from engine.schedule import SCHEDULES, Schedule
 from tui.presets import BUILT_IN, PUBLISHED, Preset, read_presets
 from tui.spelled import spelled_option
 from tui.text import safe_text
-
-SCHEDULES: tuple[tuple[str, str, str], ...] = (
-    ("constant", "the value itself", "lr, terms"),
-    ("warmup:N", "from value / N to the value in N steps", "lr, terms"),
-    ("linear:END:N", "in a straight line from the value to END over N steps", "lr, terms"),
-    ("cosine:END:N", "along half a cosine from the value to END over N steps", "lr, terms"),
-    (
-        "plateau:FACTOR:PATIENCE",
-        "times FACTOR whenever the loss has not become lower for more than PATIENCE steps",
-        "lr",
-    ),
-)
-"""Each form of a schedule, what it does, and of what."""
 
 _ALL_OF_A_PIPE = 10_000
 _NAME = 12
@@ -55,12 +45,16 @@ def print_object() -> None:
                     {"name": one.name, **_entry(one.description, one.name, one.options)}
                     for one in CONSTRAINTS.values()
                 ],
+                "methods": [
+                    {"name": name, **_entry(description, name, _method_options(name))}
+                    for name, description in METHODS.items()
+                ],
                 "optimizers": [
                     {"name": one.name, **_entry(one.description, one.name, one.options)}
                     for one in OPTIMIZERS.values()
                 ],
                 "schedules": [
-                    {"form": form, "description": does, "of": of.split(", ")} for form, does, of in SCHEDULES
+                    {"form": kind.form, "description": kind.does, "of": list(_of(kind))} for kind in SCHEDULES
                 ],
                 "presets": [
                     {
@@ -91,6 +85,14 @@ def _entry(description: str, name: str, options: Iterable[Option]) -> dict[str, 
     }
 
 
+def _of(kind: type[Schedule]) -> tuple[str, ...]:
+    return ("lr", "terms") if kind.is_of_terms else ("lr",)
+
+
+def _method_options(name: str) -> tuple[Option, ...]:
+    return POPULATION_OPTIONS if name == POPULATION else ()
+
+
 def _presets() -> Iterator[tuple[str, str, Preset]]:
     """Name, kind and preset of each."""
     for name, preset in BUILT_IN.items():
@@ -108,13 +110,18 @@ def _lines(width: int) -> Iterator[str]:
     for constraint in CONSTRAINTS.values():
         yield from _entry_lines(constraint.name, constraint.description, constraint.options, width)
     yield ""
+    yield "Methods: --method NAME"
+    for name, description in METHODS.items():
+        yield from _entry_lines(name, description, _method_options(name), width)
+    yield ""
     yield "Optimisers: --optimizer NAME"
     for optimizer in OPTIMIZERS.values():
         yield from _entry_lines(optimizer.name, optimizer.description, optimizer.options, width)
     yield ""
     yield "Schedules: --schedule lr=SCHEDULE; @STEP at the end says where it begins"
-    for form, does, of in SCHEDULES:
-        yield from _hanging(form, f"{does} (of {of})", width, indent=2, cells=25)
+    for schedule in SCHEDULES:
+        does = f"{schedule.does} (of {', '.join(_of(schedule))})"
+        yield from _hanging(schedule.form, does, width, indent=2, cells=25)
     yield ""
     yield "Presets: run --preset NAME"
     for name, kind, preset in _presets():

@@ -43,6 +43,10 @@ EXAMPLES: Mapping[str, Preset] = {
         RunSpec(weights={"ce": 1.0, "fluency": 0.3, "anchor": 3.0}),
         description="z stays near to what it says itself; that text alone says no such thing next",
     ),
+    "readable text": Preset(
+        RunSpec(method="population", steps=30),
+        description="a text is sought that alone makes the model say the target; slow steps",
+    ),
     "robust": Preset(
         RunSpec(options={"noise.copies": 8, "noise.level": 0.1}),
         description="the prediction holds for eight noisy copies of z, so also beside z",

@@ -8,10 +8,12 @@ import pytest
 from engine.objective import CONSTRAINTS, TERMS
 from engine.optimizers import OPTIMIZERS
 from engine.options import OPTIONS
+from engine.population.options import METHODS
 from engine.schedule import parse_schedule
 from engine.spec import RunSpec, parse_spec
 from engine.store.reading import Reader
 from tui.presets import BUILT_IN, EXAMPLES, Preset, save_preset
+from tui.verbs.run_options import RunOptions
 
 from .conftest import Call
 
@@ -62,12 +64,56 @@ def test_everything_can_be_asked_for(queued: Queue) -> None:
     )
 
 
+def test_a_population_search_can_be_asked_for(queued: Queue, call: Call, tmp_path: Path) -> None:
+    options = ("--option", "population.seeds=sentences", "--option", "population.candidates=256")
+    sentences = ("--option", "population.sentences=A dog.", "--option", "population.sentences=It rained.")
+    spec = queued("--method", "population", *options, *sentences, "--steps", "7")
+    assert spec == parse_spec(
+        method="population",
+        steps=7,
+        options={
+            "population.seeds": "sentences",
+            "population.candidates": 256,
+            "population.sentences": ["A dog.", "It rained."],
+        },
+    )
+    file = tmp_path / "sentences.txt"
+    file.write_text("A dog.\n\n  It rained. \n", encoding="utf-8")
+    assert queued("--method", "population", "--sentences", str(file)).options == {
+        "population.seeds": "sentences",
+        "population.sentences": ("A dog.", "It rained."),
+    }
+    for content, said in ((b"\n", "has no line with a text"), (b"a\xff", "byte 1 is not UTF-8")):
+        file.write_bytes(content)
+        refused = call("run", "--method", "population", "--sentences", file, "--db", tmp_path / "sessions.db")
+        assert (refused.code, said in refused.err, refused.err.count("\n")) == (2, True, 1)
+    refused = call("run", "--method", "population", "--optimizer", "sgd", "--db", tmp_path / "sessions.db")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == "sonar-explore: optimizer: sgd: a population search has adam\n"
+    refused = call("run", *options, "--method", "genetic", "--db", tmp_path / "sessions.db")
+    assert refused.err == "sonar-explore: method: 'genetic': should be 'gradient' or 'population'\n"
+    with Reader(tmp_path / "sessions.db") as reader:
+        assert len(reader.runs()) == 2
+
+
 def test_a_long_text_is_split_into_its_sentences(queued: Queue) -> None:
     story = "Mr. Smith had a dog. It ran away! He was sad."
     spec = queued("--target", story, "--context", "It rained. It stopped.", "--split-sentences")
     assert spec.sentences == ("Mr. Smith had a dog.", "It ran away!", "He was sad.")
     assert spec.context == ("It rained.", "It stopped.")
     assert queued("--target", story).sentences == (story,)
+
+
+def test_a_text_is_split_in_the_language_of_the_target() -> None:
+    text = "Das kostet z. B. 3 Euro. Am 3. Mai kam Hr. Fuchs. Gut."
+    german = ("Das kostet z. B. 3 Euro.", "Am 3. Mai kam Hr. Fuchs.", "Gut.")
+    given = RunOptions(target=[text], target_lang="deu_Latn", split_sentences=True)
+    fields = given.spec_fields(RunSpec())
+    assert (fields["target"], fields["continuation"]) == (german[0], german[1:])
+    inherited = RunOptions(target=[text], split_sentences=True).spec_fields(RunSpec(target_lang="deu_Latn"))
+    assert (inherited["target"], inherited["continuation"]) == (german[0], german[1:])
+    taken_away = RunOptions(target=[text], target_lang="", split_sentences=True)
+    assert taken_away.spec_fields(RunSpec(target_lang="deu_Latn"))["continuation"] != german[1:]  # as English
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -108,13 +154,11 @@ def test_a_preset_of_ones_own_is_found_by_its_name_with_its_break_points(
 
 def test_every_entry_of_the_registries_is_listed_with_its_options(call: Call) -> None:
     listed = json.loads(call("objectives", "--format", "json").out)
-    for key, entries in (("terms", TERMS), ("constraints", CONSTRAINTS), ("optimizers", OPTIMIZERS)):
+    registries = {"terms": TERMS, "constraints": CONSTRAINTS, "methods": METHODS, "optimizers": OPTIMIZERS}
+    for key, entries in registries.items():
         assert [entry["name"] for entry in listed[key]] == list(entries)
     options = {
-        option["name"]: option
-        for key in ("terms", "constraints", "optimizers")
-        for entry in listed[key]
-        for option in entry["options"]
+        option["name"]: option for key in registries for entry in listed[key] for option in entry["options"]
     }
     assert set(options) == set(OPTIONS)
     assert options["noise.level"]["default"] == 0.1
@@ -124,7 +168,7 @@ def test_every_entry_of_the_registries_is_listed_with_its_options(call: Call) ->
         assert parse_spec(**preset["spec"]) == BUILT_IN[preset["name"]].spec
         assert preset["description"]
     printed = call("objectives").out
-    for name in (*TERMS, *OPTIONS, *OPTIMIZERS, *BUILT_IN):
+    for name in (*TERMS, *OPTIONS, *METHODS, *OPTIMIZERS, *BUILT_IN):
         assert f"  {name} " in printed
 
 

@@ -77,7 +77,7 @@ class Formula:
         ]
 
 
-def load_bundle(name: str, *, device: str, dtype: str, progress: Callable[[str], None]) -> Any:
+def load_bundle(name: str, *, device: str, dtype: str, encoder: str, progress: Callable[[str], None]) -> Any:
     """Takes the place of engine.models.loading.load_bundle."""
     return SimpleNamespace(digest="0" * 64, device=device)
 

@@ -9,6 +9,7 @@ import engine.interpolation
 import engine.optimizer
 import engine.verification
 import engine.worker
+from engine.bundles import find_bundle
 from engine.models import loading
 from tests.engine.toy import toy_bundle
 
@@ -20,5 +21,6 @@ loading.load_bundle("mini", device="cpu")
 def serve(arguments: list[str], *, with_toy_models: bool) -> int:
     """What a worker's process does; the toy models are called `mini` too."""
     if with_toy_models:
-        loading._loaded["mini", torch.device("cpu"), torch.float32] = _TOY_MODELS
+        cpu = torch.device("cpu")
+        loading._loaded[find_bundle("mini"), cpu, cpu, torch.float32] = _TOY_MODELS
     return engine.worker.main(arguments)

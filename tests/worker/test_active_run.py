@@ -2,10 +2,12 @@
 
 import math
 
+import pytest
 from torch import Tensor
 
 from engine.active_run import ActiveRun
 from engine.breakpoints import parse_condition
+from engine.models.loaded import LoadedBundle
 from engine.optimizer import Optimization
 from engine.spec import with_changes
 from tests.engine.toy import toy_bundle, toy_spec
@@ -13,9 +15,16 @@ from tests.engine.toy import toy_bundle, toy_spec
 LIMIT = 8.0
 
 
-def no_prediction_beyond_the_limit(module: object, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    """A forward hook: embeddings longer than LIMIT give NaN."""
-    return output.where(inputs[0].norm(dim=-1, keepdim=True) < LIMIT, math.nan)
+@pytest.fixture(autouse=True)
+def no_prediction_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeddings longer than LIMIT give NaN."""
+    predict_each = LoadedBundle.predict_each
+
+    def limited(self: LoadedBundle, sentences: Tensor) -> Tensor:
+        is_short = sentences.norm(dim=-1, keepdim=True) < LIMIT
+        return predict_each(self, sentences).where(is_short, math.nan)
+
+    monkeypatch.setattr(LoadedBundle, "predict_each", limited)
 
 
 def active(optimization: Optimization) -> ActiveRun:
@@ -34,7 +43,6 @@ def active(optimization: Optimization) -> ActiveRun:
 
 def test_a_lower_lr_leads_around_what_is_not_finite() -> None:
     bundle = toy_bundle()
-    bundle.generator.register_forward_hook(no_prediction_beyond_the_limit)
     optimization = Optimization([toy_spec(steps=9, lr=0.01, norm="free")], bundle)
     run = active(optimization)
     hashes = [run.advance().state_hash, run.advance().state_hash]

@@ -35,7 +35,7 @@ class Desk:
         self.queue = TaskQueue(self.recorder)
         self.log: list[str] = []
         self._monkeypatch = monkeypatch
-        context = TaskContext(database, "cpu", load_bundle=lambda name, dtype: pytest.fail("not needed"))
+        context = TaskContext(database, "cpu", load_bundle=lambda spec: pytest.fail("not needed"))
         self.desk = TaskDesk(
             self.queue, context, report=self.log.append, explain=lambda error: f"explained: {error}"
         )

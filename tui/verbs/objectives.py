@@ -12,11 +12,11 @@ def objectives(
         ConfigForm, typer.Option("--format", help="How it is printed; json is one object in one line.")
     ] = ConfigForm.TABLE,
 ) -> None:
-    """List loss terms, constraints, optimisers, their options and defaults, schedules, and presets.
+    """List loss terms, constraints, methods, optimisers, their options and defaults, schedules, and presets.
 
-    The object of --format json has terms (name, about, description, options), constraints, optimizers,
-    schedules (form, description, of), and presets (name, description, kind, spec). An option has name,
-    default, description, allowed.
+    The object of --format json has terms (name, about, description, options), constraints, methods,
+    optimizers, schedules (form, description, of), and presets (name, description, kind, spec). An option has
+    name, default, description, allowed.
     """
     from tui import objective_list
 
