@@ -1,28 +1,36 @@
 """Objectives compared: what each makes of the same targets and inits, and whether z still means something.
 
-    python -m benchmarks.objectives [--targets FILE] [--inits N] [--steps N] [--only NAME …] [--to FILE]
+    python -m benchmarks.objectives [--corpus CORPUS_DIR] [--only NAME …] [--processes N] [--results FILE]
 
-Every objective optimises each target from each init, and is judged by its decoded rows: how many runs ever
-match, how soon, what z itself says, and whether that text alone makes the model say it. Prints a table
-as it goes, and writes it as markdown with `--to`.
+Every objective optimises each target from each of its inits, and is judged by its decoded rows: how many
+runs ever match, how soon, what z itself says, and whether that text alone makes the model say the target.
+
+What became of each run goes to a file, a line a run, as soon as it is there; runs that the file has are not
+made again. From it come a table and a picture of the same name. The targets are sentences written for this,
+or, with the training text at hand (engine/mini/README.md), sentences of TinyStories held out of it.
 """
 
 import argparse
-import platform
-import shlex
-import statistics
-import sys
+import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
+
+import engine.models  # noqa: F401  loads libsndfile, which has to be there before fairseq2
+from benchmarks.objective_results import Outcome, Results, cross_entropy
+from engine.errors import UserError
+from engine.mini.corpus import held_out_sentences, read_corpus
+from engine.mini.prepared import TINYSTORIES
 from engine.models.loaded import LoadedBundle
 from engine.models.loading import load_bundle
-from engine.optimizer import Optimization
+from engine.population.options import NAME as POPULATION
+from engine.search import begin_search
 from engine.spec import RunSpec, parse_spec
 from engine.step import Step
 
@@ -50,160 +58,221 @@ TARGETS = (
 )
 """In the manner of simple stories, and written for this."""
 
+HELD_OUT_WORDS = range(5, 13)
+"""How many words a held-out target has."""
+
 INITS: tuple[Mapping[str, object], ...] = (
     {"kind": "text", "text": "I like cheese."},
     {"kind": "text", "text": "The dog is happy."},
     {"kind": "random", "seed": 0},
 )
 
-OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
-    "ce": {"weights": {"ce": 1.0}},
-    "cosine": {"weights": {"cosine": 1.0}},
-    "mse": {"weights": {"mse": 1.0}},
-    "ce + cosine": {"weights": {"ce": 1.0, "cosine": 1.0}},
-    "ce + 0.3 fluency": {"weights": {"ce": 1.0, "fluency": 0.3}},
-    "ce + anchor": {"weights": {"ce": 1.0, "anchor": 1.0}},
-    "ce + 0.3 prior": {"weights": {"ce": 1.0, "prior": 0.3}},
-    "ce, projection every 1": {"options": {"projection.every": 1}},
-    "ce, projection every 5": {"options": {"projection.every": 5}},
-    "ce, projection every 10": {"options": {"projection.every": 10}},
-    "ce, noise 0.1 on 4 copies": {"options": {"noise.copies": 4, "noise.level": 0.1}},
-    "ce + 0.3 fluency + 3 anchor": {"weights": {"ce": 1.0, "fluency": 0.3, "anchor": 3.0}},
+
+@dataclass(frozen=True)
+class Objective:
+    """What is studied."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Of the spec."""
+    inits: int = len(INITS)
+    """How many of the inits it is tried from."""
+    steps: int = 200
+
+
+def weighted(**weights: float) -> Objective:
+    """A weighted sum of terms."""
+    return Objective({"weights": weights})
+
+
+def projected(every: int) -> Objective:
+    """Cross-entropy, with z put to the embedding of its own text every few steps."""
+    return Objective({"options": {"projection.every": every}})
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "ce": Objective(),
+    "cosine": weighted(cosine=1.0),
+    "mse": weighted(mse=1.0),
+    "ce + cosine": weighted(ce=1.0, cosine=1.0),
+    "ce + 0.3 fluency": weighted(ce=1.0, fluency=0.3),
+    "ce + 0.3 prior": weighted(ce=1.0, prior=0.3),
+    "ce + anchor": weighted(ce=1.0, anchor=1.0),
+    "ce + 3 anchor": weighted(ce=1.0, anchor=3.0),
+    "ce + 10 anchor": weighted(ce=1.0, anchor=10.0),
+    "ce + 30 anchor": weighted(ce=1.0, anchor=30.0),
+    "ce + 0.3 fluency + 3 anchor": weighted(ce=1.0, fluency=0.3, anchor=3.0),
+    "ce, projection every 1": projected(1),
+    "ce, projection every 5": projected(5),
+    "ce, projection every 10": projected(10),
+    "ce, noise 0.1 on 4 copies": Objective({"options": {"noise.copies": 4, "noise.level": 0.1}}),
+    "population": Objective({"method": "population"}, inits=1, steps=30),
 }
-"""Each as fields of a spec."""
 
-STEPS = 200
 DECODE_EVERY = 10
-RUNS_AT_ONCE = 20
-
-HEADINGS = ("match", "first", "CE", "round trip", "own CE", "CE of text", "text matches", "s")
+RUNS_AT_ONCE = 10
+READABLE = 0.9
+"""Least round trip of a z that is what it says."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of one run."""
+class Work:
+    """Runs of one objective that are made together."""
 
-    first_match: int | None
-    """Step of the first decoded row that matches."""
-    best: Step
-    """The decoded row with the lowest cross-entropy of the target given z."""
-    text_ce: float
-    """Lowest cross-entropy of the target given the text of z alone, nats a token."""
-    text_matches: bool
-    """Whether in some decoded row the text of z alone makes the model say the target."""
+    objective: str
+    targets: Sequence[str]
+    places: Sequence[tuple[int, int]]
+    """Of each run: its target and its init, counted from 0."""
+    beam: int
+    steps: int | None
+    """In place of the objective's own."""
 
-    @property
-    def ce(self) -> float:
-        """Cross-entropy of the target given z in the best row, nats a token."""
-        return cross_entropy(self.best)
-
-
-def cross_entropy(row: Step) -> float:
-    """Of the target given z, in a decoded row, nats a token."""
-    losses = row.token_losses or ()
-    return sum(losses) / len(losses)
-
-
-def result(rows: Sequence[Step]) -> Result:
-    """What became of a run, from its decoded rows."""
-    return Result(
-        first_match=next((row.step for row in rows if row.match), None),
-        best=min(rows, key=cross_entropy),
-        text_ce=min(row.measures["reread_ce"] for row in rows),
-        text_matches=any(row.measures["reread_match"] for row in rows),
-    )
+    def specs(self) -> list[RunSpec]:
+        """What is optimised."""
+        studied = OBJECTIVES[self.objective]
+        return [
+            parse_spec(
+                init=INITS[init],
+                target=self.targets[target],
+                steps=self.steps or studied.steps,
+                decode_every=DECODE_EVERY,
+                beam=self.beam,
+                **studied.fields,
+            )
+            for target, init in self.places
+        ]
 
 
-def results(bundle: LoadedBundle, specs: Sequence[RunSpec]) -> Iterator[Result]:
-    """Optimise, some at once."""
-    for start in range(0, len(specs), RUNS_AT_ONCE):
-        batch = specs[start : start + RUNS_AT_ONCE]
-        optimization = Optimization(batch, bundle)
-        decoded: list[list[Step]] = [[] for _ in batch]
-        while not optimization.done:
-            for row in optimization.advance():
-                if row.decoded_prediction is not None:
-                    decoded[row.run].append(row)
-        yield from map(result, decoded)
+def decoded_rows(bundle: LoadedBundle, specs: Sequence[RunSpec]) -> list[list[Step]]:
+    """Optimise together; the decoded rows of each run."""
+    search = begin_search(specs, bundle)
+    decoded: list[list[Step]] = [[] for _ in specs]
+    while not search.done:
+        for row in search.advance():
+            if row.decoded_prediction is not None:
+                decoded[row.run].append(row)
+    return decoded
 
 
-def line(found: Sequence[Result], seconds: float) -> list[str]:
-    """One objective's cells, as HEADINGS name them."""
-    firsts = [each.first_match for each in found if each.first_match is not None]
-
-    def mean(name: str) -> str:
-        return f"{statistics.fmean(each.best.measures[name] for each in found):.2f}"
-
+def outcomes(work: Work, bundle: LoadedBundle) -> list[Outcome]:
+    """Make runs, and say what became of each."""
+    began = time.process_time()
+    rows = decoded_rows(bundle, work.specs())
+    seconds = (time.process_time() - began) / len(rows)
+    device = f"{bundle.device.type}, torch {torch.__version__}"
     return [
-        f"{len(firsts) / len(found):.0%}",
-        f"{statistics.median(firsts):.0f}" if firsts else "–",
-        f"{statistics.fmean(each.ce for each in found):.2f}",
-        mean("round_trip"),
-        mean("own_ce"),
-        f"{statistics.fmean(each.text_ce for each in found):.2f}",
-        f"{statistics.fmean(each.text_matches for each in found):.0%}",
-        f"{seconds:.0f}",
+        outcome(work.objective, *place, decoded, seconds=seconds, device=device)
+        for place, decoded in zip(work.places, rows, strict=True)
     ]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the study and print it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.objectives", description=__doc__)
-    parser.add_argument("--targets", type=Path, help="sentences, one a line (twenty written for this)")
-    parser.add_argument("--most-targets", type=int, default=len(TARGETS))
-    parser.add_argument("--inits", type=int, default=len(INITS), help="how many of the inits")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--beam", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--only", nargs="+", choices=OBJECTIVES, default=list(OBJECTIVES))
-    parser.add_argument("--to", type=Path, help="markdown file to write")
-    options = parser.parse_args(arguments)
-    targets = TARGETS if options.targets is None else options.targets.read_text("utf-8").splitlines()
-    targets = targets[: options.most_targets]
-    bundle = load_bundle("mini", device=options.device)
-    lines = [_heading(options, targets, str(bundle.device))]
+def outcome(
+    objective: str, target: int, init: int, rows: Sequence[Step], *, seconds: float, device: str
+) -> Outcome:
+    """What became of a run, from its decoded rows."""
+    best = min(rows, key=cross_entropy)
+    readable = [row for row in rows if row.measures["round_trip"] >= READABLE]
+    return Outcome(
+        objective=objective,
+        target=target,
+        init=init,
+        first_match=next((row.step for row in rows if row.match), None),
+        ce=cross_entropy(best),
+        round_trip=best.measures["round_trip"],
+        own_ce=best.measures["own_ce"],
+        readable_ce=min(map(cross_entropy, readable), default=None),
+        readable_match=any(row.match for row in readable),
+        text_ce=min(row.measures["reread_ce"] for row in rows),
+        text_match=any(row.measures["reread_match"] for row in rows),
+        seconds=seconds,
+        device=device,
+    )
+
+
+def made(works: Sequence[Work], *, processes: int, device: str) -> Iterator[list[Outcome]]:
+    """Make runs, in this process or in several, and give what became of them as it is there."""
+    if processes == 1:
+        bundle = load_bundle("mini", device=device)
+        yield from (outcomes(work, bundle) for work in works)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        for future in as_completed([pool.submit(_outcomes, work, device) for work in works]):
+            yield future.result()
+
+
+def _outcomes(work: Work, device: str) -> list[Outcome]:
+    return outcomes(work, load_bundle("mini", device=device))
+
+
+def held_out_targets(corpus: Path, count: int) -> list[str]:
+    """The first sentences of TinyStories that are held out of the training, of five to twelve words."""
+    sentences = held_out_sentences(read_corpus(corpus))[TINYSTORIES]
+    return [sentence for sentence in sentences if len(sentence.split()) in HELD_OUT_WORDS][:count]
+
+
+def works(options: argparse.Namespace, targets: Sequence[str], results: Results) -> list[Work]:
+    """What is still to be made."""
+    found: list[Work] = []
     for name in options.only:
-        specs = [
-            parse_spec(
-                init=init,
-                target=target,
-                steps=options.steps,
-                decode_every=DECODE_EVERY,
-                beam=options.beam,
-                **OBJECTIVES[name],
-            )
-            for target in targets
-            for init in INITS[: options.inits]
+        inits = range(min(options.inits, OBJECTIVES[name].inits))
+        places = [place for place in product(range(len(targets)), inits) if not results.has(name, *place)]
+        at_once = 1 if OBJECTIVES[name].fields.get("method") == POPULATION else RUNS_AT_ONCE
+        found += [
+            Work(name, targets, places[first : first + at_once], options.beam, options.steps)
+            for first in range(0, len(places), at_once)
         ]
-        began = time.perf_counter()
-        cells = line(list(results(bundle, specs)), time.perf_counter() - began)
-        lines.append(f"| {' | '.join([name, *cells])} |")
-        print(lines[-1], flush=True)
-        if options.to is not None:  # after each: a study that is broken off has what it has found
-            options.to.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return found
 
 
-def _heading(options: argparse.Namespace, targets: Sequence[str], device: str) -> str:
-    inits = min(options.inits, len(INITS))
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "fairseq2", "sonar-space"))
-    heading = f"""# Objectives compared
+def command(options: argparse.Namespace) -> str:
+    """What makes the same study, but for how the work is shared and where it is written."""
+    words = ["python -m benchmarks.objectives"]
+    words += ["--corpus CORPUS_DIR"] if options.corpus else []
+    for name, default in (("targets", len(TARGETS)), ("inits", len(INITS)), ("steps", None), ("beam", 5)):
+        if (value := getattr(options, name)) != default:
+            words.append(f"--{name} {value}")
+    return " ".join(words)
 
-{date.today()}, bundle mini on {device} ({platform.machine()}), {versions}.
-`python -m benchmarks.objectives {shlex.join(sys.argv[1:])}`
 
-{len(targets)} targets × {inits} inits = {len(targets) * inits} runs for each objective,
-{options.steps} steps, lr 0.01, norm held, decoded every {DECODE_EVERY} steps with beam {options.beam}.
-
-- match: runs of which some decoded row matches; first: median step of the first such row.
-- CE of the target given z, at the decoded row where it is lowest; there also the round trip, cosine(z,
-  encode(decode(z))), and own CE, of z for its own text. Means over all runs; nats a token.
-- CE of text: lowest CE of the target given encode(decode(z)), the mean over all runs; text matches: runs in
-  which that predicts the target in some decoded row.
-
-| objective | {" | ".join(HEADINGS)} |
-|---|{"---:|" * len(HEADINGS)}"""
-    print(heading)
-    return heading
+def main(arguments: list[str] | None = None) -> None:
+    """Run the study, print its table and write its files."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.objectives",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--corpus", type=Path, metavar="CORPUS_DIR", help="where the training text is")
+    parser.add_argument("--targets", type=int, default=len(TARGETS), help="how many (%(default)s)")
+    parser.add_argument("--inits", type=int, default=len(INITS), help="at most so many of the inits")
+    parser.add_argument("--steps", type=int, help="of every run, in place of the objective's own")
+    parser.add_argument("--beam", type=int, default=5, help="with which rows are decoded (%(default)s)")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--processes", type=int, default=1, help="that share the work (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=OBJECTIVES, default=list(OBJECTIVES), metavar="NAME")
+    parser.add_argument("--results", type=Path, default=Path("objectives.jsonl"), help="(%(default)s)")
+    options = parser.parse_args(arguments)
+    targets = list(TARGETS) if options.corpus is None else held_out_targets(options.corpus, options.targets)
+    targets = targets[: options.targets]
+    settings = {
+        "targets": targets if options.corpus is None else f"{len(targets)} held out of TinyStories",
+        "decode_every": DECODE_EVERY,
+        "beam": options.beam,
+        "steps": options.steps,
+        "readable": READABLE,
+        "command": command(options),
+    }
+    try:
+        results = Results(options.results, settings)
+    except UserError as error:
+        parser.error(str(error))
+    to_do = works(options, targets, results)
+    for found in made(to_do, processes=options.processes, device=options.device):
+        results.add(found)
+        print(f"{found[0].objective}: {len(found)} more runs", flush=True)
+    report = results.report(list(OBJECTIVES))
+    print(report)
+    options.results.with_suffix(".md").write_text(report, encoding="utf-8")
+    results.draw(list(OBJECTIVES), options.results.with_suffix(".svg"))
 
 
 if __name__ == "__main__":
