@@ -137,6 +137,11 @@ class CommandDesk:
         self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce
     ) -> None:
         steps = parse_extension(command.arguments, steps=in_force.steps)
+        last = self._next_step(command, run)
+        if status is Status.FINISHED and last < in_force.steps:
+            raise UserError(
+                f"the run has ended with a match at step {last}: fork it with population.stop=never to go on"
+            )
         if run:
             run.optimization.extend(0, steps)
         self._recorder.apply(

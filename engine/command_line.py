@@ -9,6 +9,7 @@ _OPTIONS = (
     "forcing",
     "source_lang",
     "target_lang",
+    "method",
     "optimizer",
     "lr",
     "clip",
@@ -22,6 +23,7 @@ _OPTIONS = (
     "bundle",
     "device",
     "dtype",
+    "encoder",
     "vectors",
     "measures",
 )

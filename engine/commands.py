@@ -62,19 +62,21 @@ def parse_halt(arguments: Mapping[str, Any], *, next_step: int, steps: int) -> H
 class Settings:
     """What `set` shall change: {"lr": 0.005}, {"weights": {"cosine": 0.1}}, or both.
 
-    In place of a number there may be a schedule: {"lr": "cosine:0:100"}.
+    In place of a number there may be a schedule: {"lr": "cosine:0:100"}, with the number that it begins with
+    before it: {"lr": "0.02:cosine:0:100"}.
     """
 
     lr: float | None
+    """None: it does not change, or a schedule begins with that of then."""
     weights: Mapping[str, float]
-    """The weights that change to a number."""
+    """The weights that change to a number, which a schedule may begin with."""
     schedules: Mapping[str, str]
     """Schedules that begin, of `lr` and of weights."""
 
     @property
     def terms(self) -> tuple[str, ...]:
         """The terms whose weights change."""
-        return (*self.weights, *(name for name in self.schedules if name != "lr"))
+        return tuple(dict.fromkeys((*self.weights, *(name for name in self.schedules if name != "lr"))))
 
     @property
     def changes_lr(self) -> bool:
@@ -85,10 +87,11 @@ class Settings:
         """What `lr` or a weight is set to, in a few words."""
         from engine.schedule import parse_schedule
 
+        number = self.lr if name == "lr" else self.weights.get(name)
+        said = [] if number is None else [f"{number:g}"]
         if name in self.schedules:
-            return parse_schedule(self.schedules[name], of=name).describe()
-        number = self.lr if name == "lr" else self.weights[name]
-        return f"{number:g}"
+            said.append(parse_schedule(self.schedules[name], of=name).describe())
+        return ", ".join(said)
 
 
 def parse_settings(arguments: Mapping[str, Any]) -> Settings:
@@ -106,16 +109,16 @@ def parse_settings(arguments: Mapping[str, Any]) -> Settings:
         others = ", ".join(name for name in arguments if name not in ("lr", "weights")) or "nothing"
         raise UserError(f"set: {others} cannot be set; what can be is lr and weights")
     given = {**weights, **({"lr": arguments["lr"]} if "lr" in arguments else {})}
-    schedules = {name: _schedule(name, value) for name, value in given.items() if isinstance(value, str)}
-    return Settings(
-        check_lr(_number("lr", arguments["lr"])) if "lr" in given and "lr" not in schedules else None,
-        {
-            name: _number(f"weights.{name}", weight)
-            for name, weight in weights.items()
-            if name not in schedules
-        },
-        schedules,
-    )
+    numbers: dict[str, float] = {}
+    schedules: dict[str, str] = {}
+    for name, value in given.items():
+        if isinstance(value, str):
+            start, schedules[name] = _schedule(name, value)
+            numbers |= {} if start is None else {name: start}
+        else:
+            numbers[name] = _number(name if name == "lr" else f"weights.{name}", value)
+    lr = numbers.pop("lr", None)
+    return Settings(None if lr is None else check_lr(lr), numbers, schedules)
 
 
 def parse_extension(arguments: Mapping[str, Any], *, steps: int) -> int:
@@ -180,11 +183,12 @@ def check_status(kind: str, arguments: Mapping[str, Any], *, status: Status, ste
         raise UserError(f"has ended ({status})")
 
 
-def _schedule(name: str, text: str) -> str:
-    from engine.schedule import parse_schedule
+def _schedule(name: str, text: str) -> tuple[float | None, str]:
+    from engine.schedule import parse_schedule, split_start
 
+    start, schedule = split_start(text)
     try:
-        return str(parse_schedule(text, of=name))
+        return start, str(parse_schedule(schedule, of=name))
     except ValueError as error:
         raise UserError(f"{name}: {text[:60]!r}: should be a number, or a schedule: {error}") from None
 

@@ -137,8 +137,8 @@ def queue_forks(
     with Reader(database) as reader:
         point = fork_point(reader, run_id, step)
         for spec, name in zip(specs, names, strict=True):
-            z, descent = fork_start(reader, point, spec)
-            wish = _checked_wish(database, point.as_fork(spec), name, z, break_points)
+            fork, z, descent = fork_start(reader, point, spec)
+            wish = _checked_wish(database, fork, name, z, break_points)
             wishes.append(replace(wish, descent=descent))
     return _queue(database, wishes, point.run.session if session is None else session)
 
@@ -366,7 +366,7 @@ def _checked_arguments(run: RunRecord, kind: str, arguments: Mapping[str, Any]) 
             spec = RunSpec.model_validate_json(run.spec).model_copy(
                 update={"weights": dict(run.weights), "schedules": dict(run.schedules)}
             )
-            steered(spec, 0, weights=settings.weights, schedules=settings.schedules)
+            steered(spec, 0, lr=settings.lr, weights=settings.weights, schedules=settings.schedules)
     if kind == "extend":
         parse_extension(arguments, steps=run.steps)
     if kind in ("break", "unbreak"):

@@ -3,7 +3,8 @@
 A run that begins with its parent's state goes on where the parent stood: its first row has the parent's
 number, Adam goes on counting, and with nothing changed every row is bit for bit the parent's. Without the
 state the fork is a run from step 0, with a fresh optimiser, that starts from the effective z of that row; a
-norm that is held to the initial one is held to that z's, which is the parent's.
+norm that is held to the initial one is held to that z's, which is the parent's. Its schedules begin anew with
+it; one of the parent's that had not begun yet begins as many steps later as it would have there.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import numpy as np
 
 from engine.commands import parse_settings
 from engine.errors import UserError
+from engine.schedule import parse_schedule
 from engine.spec import RunSpec, VectorInit, steered, with_changes
 from engine.store.reading import Reader
 from engine.store.records import RunRecord
@@ -54,10 +56,22 @@ class ForkPoint:
         """A spec that starts from this row."""
         return with_changes(spec, init=VectorInit(run=self.run.id, step=self.step).model_dump())
 
-    def obstacle(self, *, bundle: str, norm: object, optimizer: str, step: int | None = None) -> str:
+    def begun_anew(self, spec: RunSpec) -> RunSpec:
+        """The spec of a fork that has no state: the parent's schedules in it as they fit its own step 0."""
+        schedules = dict(spec.schedules)
+        for name, text in spec.schedules.items():
+            if text == self.in_force.schedules.get(name):
+                schedule = parse_schedule(text, of=name)
+                schedules[name] = str(schedule.starting_at(max(schedule.origin - self.step, 0)))
+        return with_changes(spec, schedules=schedules)
+
+    def obstacle(
+        self, *, method: str, bundle: str, norm: object, optimizer: str, step: int | None = None
+    ) -> str:
         """Why a fork cannot have the optimiser's state, in a few words; empty where it can.
 
         Args:
+            method: By which the fork seeks z.
             bundle: Name of the fork's bundle.
             norm: How the fork's norm of z is held, as in its spec.
             optimizer: Name of the fork's optimiser.
@@ -69,16 +83,24 @@ class ForkPoint:
             return f"no checkpoint there{there}"
         if bundle != self.in_force.bundle:
             return f"the state is of bundle {self.in_force.bundle}"
+        if method != self.in_force.method:
+            return f"the state is of the method {self.in_force.method}"
         if norm != self.in_force.norm:
             return "the norm is held otherwise"
         if optimizer != self.in_force.optimizer:
             return f"the state is of optimiser {self.in_force.optimizer}"
         return ""
 
-    def origin(self, *, bundle: str, norm: object, optimizer: str, step: int | None = None) -> str:
-        """Where a fork comes from and what it starts with: `run 7 step 40, with the optimiser's state`."""
-        obstacle = self.obstacle(bundle=bundle, norm=norm, optimizer=optimizer, step=step)
-        what = f"z only: {obstacle}" if obstacle else "with the optimiser's state"
+    def origin(
+        self, *, method: str, bundle: str, norm: object, optimizer: str, step: int | None = None
+    ) -> str:
+        """Where a fork comes from and what it starts with: `run 7 step 40, with the optimiser's state`.
+
+        A parent's schedules go on with the state, and begin anew without it.
+        """
+        obstacle = self.obstacle(method=method, bundle=bundle, norm=norm, optimizer=optimizer, step=step)
+        alone = "z only, schedules begin anew" if self.in_force.schedules else "z only"
+        what = f"{alone}: {obstacle}" if obstacle else "with the optimiser's state"
         return f"run {self.run.id} step {self.step if step is None else step}, {what}"
 
 
@@ -98,17 +120,20 @@ def fork_point(reader: Reader, run_id: int, step: int) -> ForkPoint:
     return ForkPoint(run, step, _spec_in_force(reader, run, step), state_steps)
 
 
-def fork_start(reader: Reader, point: ForkPoint, spec: RunSpec) -> "tuple[VectorArray, Descent]":
-    """What a fork starts with: the effective z of its row, float32 (D,), and what is recorded of its origin.
+def fork_start(reader: Reader, point: ForkPoint, spec: RunSpec) -> "tuple[RunSpec, VectorArray, Descent]":
+    """What a fork starts with.
+
+    Returns:
+        Its spec, the effective z of its row, float32 (D,), and what is recorded of its origin.
 
     Raises:
         UserError: the fork would end before it begins, or the state cannot be read.
     """
     from engine.store.writing import Descent
 
-    origin = point.origin(bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer)
+    origin = point.origin(method=spec.method, bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer)
     state = None
-    if not point.obstacle(bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer):
+    if not point.obstacle(method=spec.method, bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer):
         state = reader.checkpoint(point.run.id, point.step)
         if spec.steps <= point.step:
             raise UserError(f"steps: {spec.steps}: the fork goes on from step {point.step}; more are needed")
@@ -116,7 +141,8 @@ def fork_start(reader: Reader, point: ForkPoint, spec: RunSpec) -> "tuple[Vector
     if z is None:
         z = _z_of_state(state or reader.checkpoint(point.run.id, point.step))
     digest = point.run.bundle_digest
-    return z, Descent(point.run.id, point.step, origin, state, None if state is None else digest)
+    fork = point.as_fork(point.begun_anew(spec) if state is None else spec)
+    return fork, z, Descent(point.run.id, point.step, origin, state, None if state is None else digest)
 
 
 def kept_z(reader: Reader, run: RunRecord, step: int) -> VectorArray | None:

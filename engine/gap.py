@@ -6,6 +6,7 @@ what it predicts from that text, encoded again.
 
 import json
 import math
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,13 +53,27 @@ class GapRow:
         return self.decoded_z, self.prediction, self.reread_prediction
 
 
-def gap_rows(reader: Reader, run: RunRecord, *, after: int = -1, limit: int = PAGE_ROWS) -> list[GapRow]:
-    """At most `limit` decoded rows of a run beyond step `after`, in order."""
+def gap_rows(
+    reader: Reader,
+    run: RunRecord,
+    *,
+    after: int = -1,
+    before: int = sys.maxsize,
+    limit: int = PAGE_ROWS,
+    newest: bool = False,
+) -> list[GapRow]:
+    """At most `limit` decoded rows of a run beyond step `after` and before another, in order.
+
+    Where there are more, they are the first of them, or with `newest` the last.
+    """
     rows = reader.rows(
         f"SELECT {STEP_COLUMNS}, {_SAID} FROM step"
-        " WHERE run = ? AND step > ? AND decoded_prediction IS NOT NULL ORDER BY step LIMIT ?",
-        (run.id, after, limit),
+        " WHERE run = ? AND step > ? AND step < ? AND decoded_prediction IS NOT NULL"
+        f" ORDER BY step {'DESC' if newest else ''} LIMIT ?",
+        (run.id, after, before, limit),
     )
+    if newest:
+        rows.reverse()
     target = " ".join(run.targets).strip()
     steps = step_records([row[:-3] for row in rows])
     return [_gap_row(step, row[-3:], target) for step, row in zip(steps, rows, strict=True)]
@@ -94,7 +109,7 @@ def folded(rows: Iterable[GapRow]) -> Iterator[GapGroup]:
 class GapIndex:
     """Which decoded rows of a run say the same as the one before: some bytes a group, however many rows.
 
-    One thread at a time may use it.
+    It is read from the end, where most users look first. One thread at a time may use it.
     """
 
     def __init__(self, run: int, *, until: int | None = None) -> None:
@@ -105,7 +120,7 @@ class GapIndex:
             until: The last step that is looked at; None: all, as they come.
         """
         self._run = run
-        self._until = until
+        self._beyond = sys.maxsize if until is None else until + 1
         self._last_event = 0
         self.record: RunRecord | None = None
         """The run, as it was read last."""
@@ -119,14 +134,20 @@ class GapIndex:
         """How many rows it stands for."""
         self.newest: GapRow | None = None
         """The newest decoded row."""
+        self._oldest: GapRow | None = None
+        self._has_older = False
+        """There may be rows before the oldest."""
         self.is_behind = False
         """There is more to read at once."""
 
     def __len__(self) -> int:
         return len(self.first_steps)
 
-    def update(self, reader: Reader) -> None:
-        """Read what is new, a bounded part of it; all of it anew where rows were made again.
+    def update(self, reader: Reader) -> int:
+        """Read what is new and then what is older, a bounded part of it; all anew where rows were made again.
+
+        Returns:
+            How many groups have come before those that there were.
 
         Raises:
             UserError: there is no such run any more, or the database cannot be read.
@@ -137,14 +158,24 @@ class GapIndex:
             self._last_event = events[-1].id
             if any(event.kind == "remade" for event in events):
                 self._start_anew()
-        for _ in range(_PAGES_AT_A_TIME):
-            after = -1 if self.newest is None else self.newest.step
-            page = gap_rows(reader, record, after=after)
-            wanted = page if self._until is None else [row for row in page if row.step <= self._until]
-            self._add(wanted)
-            self.is_behind = len(wanted) == PAGE_ROWS
-            if not self.is_behind:
-                return
+        if self.newest is None:  # these are shown before the others are read
+            page = gap_rows(reader, record, before=self._beyond, newest=True)
+            self._append(page)
+            self._has_older = self.is_behind = len(page) == PAGE_ROWS
+            return 0
+        pages = _PAGES_AT_A_TIME
+        self.is_behind = True
+        while self.is_behind and pages:
+            page = gap_rows(reader, record, after=self.newest.step, before=self._beyond)
+            self._append(page)
+            self.is_behind, pages = len(page) == PAGE_ROWS, pages - 1
+        count = len(self)
+        while self._has_older and self._oldest is not None and pages:
+            page = gap_rows(reader, record, before=self._oldest.step, newest=True)
+            self._prepend(page)
+            self._has_older, pages = len(page) == PAGE_ROWS, pages - 1
+        self.is_behind = self.is_behind or self._has_older
+        return len(self) - count
 
     def rows(self, reader: Reader, groups: range) -> list[GapRow]:
         """The newest row of each of some groups."""
@@ -155,7 +186,7 @@ class GapIndex:
             found += gap_rows(reader, self.record, after=step - 1, limit=1)
         return [row for row, step in zip(found, wanted, strict=False) if row.step == step]
 
-    def _add(self, rows: Sequence[GapRow]) -> None:
+    def _append(self, rows: Sequence[GapRow]) -> None:
         for row in rows:
             if self.newest is not None and row.texts == self.newest.texts:
                 self.last_steps[-1] = row.step
@@ -165,6 +196,20 @@ class GapIndex:
                 self.last_steps.append(row.step)
                 self.counts.append(1)
             self.newest = row
+            self._oldest = self._oldest or row
+
+    def _prepend(self, rows: Sequence[GapRow]) -> None:
+        if not rows or self._oldest is None:
+            return
+        groups = list(folded(rows))
+        if rows[-1].texts == self._oldest.texts:  # a page has ended within a group
+            *groups, same = groups
+            self.first_steps[0] = same.first_step
+            self.counts[0] += same.count
+        self.first_steps[:0] = array("q", [group.first_step for group in groups])
+        self.last_steps[:0] = array("q", [group.newest.step for group in groups])
+        self.counts[:0] = array("q", [group.count for group in groups])
+        self._oldest = rows[0]
 
 
 def headline(run: RunRecord, newest: GapRow | None) -> str:

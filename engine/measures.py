@@ -80,9 +80,9 @@ def word_error_rate(reading: Reading) -> float | None:
     target = reading.target.split()
     if reading.decoded_prediction is None or not target:
         return None
-    import editdistance  # where it is needed: the viewer imports this module before its first paint
+    from rapidfuzz.distance import Levenshtein  # where it is needed: the viewer imports this module first
 
-    return int(editdistance.eval(target, reading.decoded_prediction.split())) / len(target)
+    return Levenshtein.distance(target, reading.decoded_prediction.split()) / len(target)
 
 
 def prefix(reading: Reading) -> float | None:

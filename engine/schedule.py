@@ -16,8 +16,9 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,12 +33,22 @@ PLATEAU_THRESHOLD = 1e-4
 """A loss counts as lower when it is so by more than this share of the lowest."""
 
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+_STARTED = re.compile(r"\s*(?P<start>[^\s:]+)(?:\s*:\s*|\s+)(?P<schedule>\S.*)", re.DOTALL)
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule(ABC):
     """How a value changes from step to step. `str` gives the canonical text, which `parse_schedule` reads."""
+
+    form: ClassVar[str]
+    """How it is written: its name, and then what it needs, as in `linear:END:N`."""
+
+    does: ClassVar[str]
+    """What becomes of the value, in one line."""
+
+    is_of_terms: ClassVar[bool] = True
+    """Whether the weight of a term may have it, and not the learning rate alone."""
 
     origin: int = 0
     """Step at which it begins."""
@@ -57,6 +68,11 @@ class Schedule(ABC):
         """The schedule in a few words, for a screen."""
         return self._description() + (f", from step {self.origin}" if self.origin else "")
 
+    @classmethod
+    @abstractmethod
+    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
+        """Read what stands after the name, of which there is as much as in `form`."""
+
     @abstractmethod
     def _value(self, base: float, t: int) -> float:
         """The value t steps after the origin."""
@@ -74,9 +90,16 @@ class Schedule(ABC):
 class Constant(Schedule):
     """The value itself, at every step."""
 
+    form = "constant"
+    does = "the value itself"
+
     def starting_at(self, step: int) -> Self:
         """The same: it makes no difference."""
         return self
+
+    @classmethod
+    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
+        return cls()
 
     def _value(self, base: float, t: int) -> float:
         return base
@@ -92,7 +115,14 @@ class Constant(Schedule):
 class WarmUp(Schedule):
     """From value / N to the value, in N steps."""
 
+    form = "warmup:N"
+    does = "from value / N to the value in N steps"
+
     steps: int
+
+    @classmethod
+    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
+        return cls(steps=_whole("N", texts[0], low=1))
 
     def _value(self, base: float, t: int) -> float:
         return base * (t + 1) / self.steps if t < self.steps else base
@@ -108,8 +138,15 @@ class WarmUp(Schedule):
 class Linear(Schedule):
     """From the value to another in a straight line."""
 
+    form = "linear:END:N"
+    does = "in a straight line from the value to END over N steps"
+
     end: float
     steps: int
+
+    @classmethod
+    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
+        return cls(end=_end(texts[0], of=of), steps=_whole("N", texts[1], low=1))
 
     def _value(self, base: float, t: int) -> float:
         return base + (self.end - base) * (t / self.steps) if t < self.steps else self.end
@@ -125,8 +162,15 @@ class Linear(Schedule):
 class Cosine(Schedule):
     """From the value to another along half a cosine."""
 
+    form = "cosine:END:N"
+    does = "along half a cosine from the value to END over N steps"
+
     end: float
     steps: int
+
+    @classmethod
+    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
+        return cls(end=_end(texts[0], of=of), steps=_whole("N", texts[1], low=1))
 
     def _value(self, base: float, t: int) -> float:
         covered = (1 - math.cos(math.pi * t / self.steps)) / 2
@@ -143,8 +187,16 @@ class Cosine(Schedule):
 class Plateau(Schedule):
     """Lower by a factor whenever the loss stops falling. `value` leaves out what the state says."""
 
+    form = "plateau:FACTOR:PATIENCE"
+    does = "times FACTOR whenever the loss has not become lower for more than PATIENCE steps"
+    is_of_terms = False
+
     factor: float
     patience: int
+
+    @classmethod
+    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
+        return cls(factor=_factor(texts[0]), patience=_whole("PATIENCE", texts[1], low=0))
 
     def _value(self, base: float, t: int) -> float:
         return base
@@ -154,6 +206,10 @@ class Plateau(Schedule):
 
     def _description(self) -> str:
         return f"× {self.factor:g} when stuck for over {_steps(self.patience)}"
+
+
+SCHEDULES: tuple[type[Schedule], ...] = (Constant, WarmUp, Linear, Cosine, Plateau)
+"""Every kind of schedule."""
 
 
 def parse_schedule(text: str, *, of: str) -> Schedule:
@@ -167,23 +223,26 @@ def parse_schedule(text: str, *, of: str) -> Schedule:
         ValueError: it is none; the line says what is allowed.
     """
     form, at, origin = text.strip().partition("@")
-    schedule: Schedule
-    match form.split(":"):
-        case ["constant"]:
-            schedule = Constant()
-        case ["warmup", steps]:
-            schedule = WarmUp(steps=_whole("N", steps, low=1))
-        case ["linear", end, steps]:
-            schedule = Linear(end=_end(end, of=of), steps=_whole("N", steps, low=1))
-        case ["cosine", end, steps]:
-            schedule = Cosine(end=_end(end, of=of), steps=_whole("N", steps, low=1))
-        case ["plateau", factor, patience] if of == "lr":
-            schedule = Plateau(factor=_factor(factor), patience=_whole("PATIENCE", patience, low=0))
-        case _:
-            forms = "constant, warmup:N, linear:END:N, cosine:END:N"
-            forms += ", plateau:FACTOR:PATIENCE" if of == "lr" else ""
-            raise ValueError(f"allowed are {forms}; @STEP at the end says where it begins")
+    name, *texts = form.split(":")
+    allowed = {kind.form.split(":")[0]: kind for kind in SCHEDULES if kind.is_of_terms or of == "lr"}
+    kind = allowed.get(name)
+    if kind is None or len(texts) != kind.form.count(":"):
+        forms = ", ".join(each.form for each in allowed.values())
+        raise ValueError(f"allowed are {forms}; @STEP at the end says where it begins")
+    schedule = kind._read(texts, of=of)
     return schedule.starting_at(_whole("STEP", origin, low=0)) if at else schedule
+
+
+def split_start(text: str) -> tuple[float | None, str]:
+    """What a schedule is to begin with, where that stands before it, and the schedule's own text.
+
+    `0.02:cosine:0:100` or, as in a form, `0.02 cosine:0:100`; a schedule alone begins with the value of then.
+    """
+    started = _STARTED.fullmatch(text)
+    try:
+        return (float(started["start"]), started["schedule"]) if started else (None, text)
+    except ValueError:
+        return None, text
 
 
 def plateau_update(state: Tensor, loss: Tensor, factor: Tensor, patience: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ def split_sentences(text: str, language: str = "eng_Latn") -> tuple[str, ...]:
         language: that it is in, as SONAR names it; one without rules of its own is split as English.
 
     Returns:
-        The sentences with single spaces for white space; joined by spaces they are the text again. None for a
-        blank text. What has no letter, such as "1." before an item of a list, is left with the sentence after
-        it, or at the end of a text with the one before it.
+        The sentences with single spaces for white space; joined by spaces they are the text again, where the
+        language puts one between sentences. None for a blank text. What has no letter, such as "1." before an
+        item of a list, is left with the sentence after it, or at the end of a text with the one before it.
 
     Examples:
         >>> split_sentences('Mr. Smith went home. He said: "Come in!" She did.')

@@ -11,7 +11,7 @@ import engine.control
 from engine.control import queue_forks, queue_run
 from engine.errors import UserError
 from engine.forking import fork_point
-from engine.spec import FileInit, RunSpec, VectorInit, parse_spec
+from engine.spec import FileInit, RunSpec, VectorInit, parse_spec, with_changes
 from engine.store.reading import Reader
 from engine.store.recording import Event
 from engine.store.records import Status
@@ -98,6 +98,33 @@ def test_without_the_state_it_starts_from_z_alone_and_says_why(
     assert record.bundle_digest is None
     assert initial is not None
     assert initial.tolist() == z_of(step).tolist()
+
+
+def test_schedules_go_on_with_the_state_and_begin_anew_without_it(recording: Recording) -> None:
+    schedules = {"lr": "cosine:0:100@2", "cosine": "linear:1:50@9"}
+    run = recording.begin(steps=10, schedules=schedules)
+    for step in range(6):
+        state = b"state" if step == 3 else None
+        recording._recorder.record_step(row(run, step), {"z": z_of(step)}, state)
+    (with_state, alone, chosen) = (
+        _forked_schedules(recording.path, run, step, changes)
+        for step, changes in ((4, {}), (5, {}), (5, {"lr": "cosine:0:100@3"}))
+    )
+    assert with_state == (schedules, f"from run {run} step 4, with the optimiser's state")
+    why = f"from run {run} step 5, z only, schedules begin anew: no checkpoint there; that of step 4 is kept"
+    assert alone == ({"lr": "cosine:0:100", "cosine": "linear:1:50@4"}, why)
+    assert chosen[0] == {"lr": "cosine:0:100@3", "cosine": "linear:1:50@4"}
+
+
+def _forked_schedules(path: Path, parent: int, step: int, changes: dict[str, str]) -> tuple[object, str]:
+    """The schedules of a fork, and what is said of its origin."""
+    with Reader(path) as reader:
+        spec = fork_point(reader, parent, step).spec
+    spec = with_changes(spec, schedules=spec.schedules | changes)
+    (fork,) = queue_forks(path, parent, step, [spec], names=[None])
+    with Reader(path) as reader:
+        (event,) = [event for event in reader.events(fork) if event.kind == "forked"]
+        return dict(reader.run(fork).schedules), event.detail
 
 
 def test_the_lr_and_the_weights_are_those_of_the_row(recording: Recording, parent: int) -> None:

@@ -13,6 +13,7 @@ from engine.store.recording import Event, Recorder
 from engine.store.records import SentenceRecord, Status, StepRecord
 from engine.store.writing import add_run
 from tests.cli.conftest import Call, call, record  # noqa: F401  # a fixture
+from tui.screens.gap import GapSource
 
 TARGET = "Once upon a time, there was a little girl named Lily."
 
@@ -91,26 +92,52 @@ def test_the_index_reads_on_and_stops_where_a_replay_stands(database: Path) -> N
         assert (list(whole.last_steps), list(whole.counts)) == ([0, 10], [1, 1])
 
 
-def test_a_long_run_is_read_in_parts(database: Path) -> None:
+def long_run(database: Path) -> int:
+    """A run of 12,000 decoded rows, of which every three have the same texts."""
     run = add_run(database, RunSpec(decode_every=1, steps=12_000), device="cpu", session="long")
     recorder = Recorder(database, "cpu", report=print)
     recorder.write(
         lambda connection: connection.executemany(
             "INSERT INTO step (run, step, loss, terms, decoded_z, decoded_prediction, match)"
             " VALUES (?, ?, 1.0, '{}', ?, 'a', 0)",
-            [(run, step, str(step // 2)) for step in range(12_000)],
+            [(run, step, str(step // 3)) for step in range(12_000)],
         )
     )
     recorder.close()
-    index = GapIndex(run)
+    return run
+
+
+def test_a_long_run_is_read_in_parts_from_its_end(database: Path) -> None:
+    run = long_run(database)
+    index, early = GapIndex(run), GapIndex(run, until=600)
     with Reader(database) as reader:
-        index.update(reader)
+        assert index.update(reader) == 0
         assert index.is_behind
-        assert len(index) == 2500
+        assert (index.last_steps[-1], len(index)) == (11_999, 167)  # 500 rows
+        (newest,) = index.rows(reader, range(166, 167))
+        assert (newest.step, newest.decoded_z) == (11_999, "3999")
+        before = len(index)
+        assert index.update(reader) == len(index) - before > 0
+        assert index.is_behind
         while index.is_behind:
             index.update(reader)
-    assert len(index) == 6000
-    assert set(index.counts) == {2}
+        while early.newest is None or early.is_behind:
+            early.update(reader)
+    assert list(index.first_steps) == list(range(0, 12_000, 3))
+    assert set(index.counts) == {3}
+    assert (early.last_steps[-1], early.first_steps[0], len(early)) == (600, 0, 201)
+
+
+def test_the_rows_in_view_are_read_first_and_stay_those_when_older_ones_come(database: Path) -> None:
+    source = GapSource(database, long_run(database), None)
+    first = source.look(range(0, 10), is_at_top=False)
+    assert first.is_behind
+    assert max(first.groups.rows) == first.groups.last_steps[-1] == 11_999
+    looked_at = range(50, 60)
+    there = set(first.groups.last_steps[50:60])
+    assert set(source.look(looked_at, is_at_top=False).groups.rows) == there
+    top = source.look(range(0, 10), is_at_top=True).groups
+    assert set(top.rows) == set(top.last_steps[:10])
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,32 @@ def test_other_languages_have_their_own_stops_and_abbreviations() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        ("spa_Latn", ["El Sr. Gómez fue a casa.", "¿Vino ella?", "¡Sí!"]),
+        ("pol_Latn", ["Pan prof. Nowak poszedł do domu.", "Przyszła np. wczoraj.", "Tak."]),
+        ("rus_Cyrl", ["Он пошёл домой.", "Г. Иванов пришёл в 3 ч. дня.", "Да!"]),
+        ("ell_Grek", ["Πήγε σπίτι.", "Ήρθε;", "Ναι."]),
+        ("arb_Arab", ["ذهب إلى البيت.", "هل جاءت؟", "نعم!"]),
+        ("hye_Armn", ["Նա գնաց տուն։", "Նա եկավ։"]),
+    ],
+)
+def test_a_text_of_a_language_is_split_by_its_own_rules(language: str, sentences: list[str]) -> None:
+    assert list(split_sentences(" ".join(sentences), language)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        ("zho_Hans", ["他回家了。", "她来了！", "你好吗？"]),
+        ("jpn_Jpan", ["彼は家に帰った。", "彼女は来た。"]),
+    ],
+)
+def test_sentences_without_spaces_between_them_are_told_apart(language: str, sentences: list[str]) -> None:
+    assert list(split_sentences("".join(sentences), language)) == sentences
+
+
 def test_a_language_without_rules_of_its_own_is_split_as_a_relative_or_as_english() -> None:
     assert split_sentences("Buongiorno. Comu stai?", "scn_Latn") == ("Buongiorno.", "Comu stai?")
     # `als` is Tosk Albanian to SONAR, and a German dialect to the library.

@@ -3,6 +3,7 @@
 Only what every call needs is imported here: the app does not wait for the parser, nor a verb for the app.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,7 @@ def open_app(chosen: settings.Settings, replay: "ReplayRequest | None" = None) -
 
     database = chosen.database_path
     app = ExplorerApp(database, settings=chosen, memory=ViewMemory(database), replay=replay)
+    gc.freeze()  # what is imported stays: to look through it again and again would hold up the screen
     app.run(mouse=chosen.mouse)
     return app.return_code or ExitCode.DONE
 

@@ -190,7 +190,7 @@ def _cosine_text(value: float | None) -> str:
 def _other(run: RunRecord, first: Prediction, against: Against) -> str | None:
     if against is Against.NOTHING:
         return None
-    return run.target if against is Against.TARGET else first.text
+    return run.target_text if against is Against.TARGET else first.text
 
 
 def _prediction_block(

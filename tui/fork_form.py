@@ -20,7 +20,11 @@ def fork_note(point: ForkPoint, values: Values) -> str:
     if step is None:
         return OWN_START
     return "from " + point.origin(
-        step=step, bundle=values["bundle"], norm=_norm(values), optimizer=values["optimizer"]
+        step=step,
+        method=values["method"],
+        bundle=values["bundle"],
+        norm=_norm(values),
+        optimizer=values["optimizer"],
     )
 
 
@@ -29,7 +33,11 @@ def fork_errors(point: ForkPoint, values: Values) -> dict[str, str]:
     step = fork_step(point, values)
     typed = values["steps"].strip()
     if step is None or point.obstacle(
-        step=step, bundle=values["bundle"], norm=_norm(values), optimizer=values["optimizer"]
+        step=step,
+        method=values["method"],
+        bundle=values["bundle"],
+        norm=_norm(values),
+        optimizer=values["optimizer"],
     ):
         return {}
     if typed.isascii() and typed.isdigit() and int(typed) <= step:

@@ -7,6 +7,8 @@ from engine.bundles import BUNDLES
 from engine.objective import CONSTRAINTS, TERMS
 from engine.objective.option import Option
 from engine.optimizers import OPTIMIZERS
+from engine.population.options import METHODS, POPULATION_OPTIONS
+from engine.population.options import NAME as POPULATION
 from engine.spec import MAX_SENTENCES, RunSpec, TextInit
 from tui.spelled import spelled_option
 
@@ -163,6 +165,20 @@ def _optimizer_fields() -> Iterator[FormField]:
         yield from _option_fields(name, optimizer.options, is_chosen(name))
 
 
+def _method_fields() -> Iterator[FormField]:
+    def is_population(values: Values) -> bool:
+        return values["method"] == POPULATION
+
+    yield FormField(
+        "method",
+        "method",
+        _DEFAULT.method,
+        "population: generations of texts, of which the best are kept",
+        choices=tuple(METHODS),
+    )
+    yield from _option_fields(POPULATION, POPULATION_OPTIONS, is_population)
+
+
 def _has_several_targets(values: Values) -> bool:
     return any(values[key].strip() for key in keys_of_texts("continuation"))
 
@@ -225,9 +241,12 @@ GROUPS: tuple[tuple[str, tuple[FormField, ...]], ...] = (
         "optimisation",
         (
             FormField("lr", "learning rate", f"{_DEFAULT.lr:g}", "and its schedule: 0.01 cosine:0:100"),
+            *_method_fields(),
             *_optimizer_fields(),
             FormField("clip", "clip gradient", "", "its largest norm; empty: any"),
-            FormField("steps", "steps", str(_DEFAULT.steps), "updates; the table has a row more"),
+            FormField(
+                "steps", "steps", str(_DEFAULT.steps), "updates or generations; the table has a row more"
+            ),
             FormField("norm", "norm of z", str(_DEFAULT.norm), "initial, free, or a number"),
             FormField(
                 "break_points",
@@ -287,6 +306,13 @@ GROUPS: tuple[tuple[str, tuple[FormField, ...]], ...] = (
             FormField("device", "device", _DEFAULT.device, "auto, cpu, cuda or cuda:N"),
             FormField(
                 "dtype", "dtype", _DEFAULT.dtype, "of the models' weights", choices=("float32", "bfloat16")
+            ),
+            FormField(
+                "encoder",
+                "encoder on",
+                _DEFAULT.encoder,
+                "the device, or the CPU to save a card's memory",
+                choices=("device", "cpu"),
             ),
         ),
     ),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from engine.bundles import BUNDLES, all_bundles
 from engine.errors import UserError
 from engine.forking import ForkPoint
 from engine.spec import RunSpec
@@ -47,6 +48,9 @@ class FormMaterial:
     fork: ForkPoint | None = None
     """The row that the first source forks."""
 
+    bundles: tuple[str, ...] = tuple(BUNDLES)
+    """Names of those that there are."""
+
 
 def read_material(
     database: Path, selected: int | None, bundle: str, fork: ForkPoint | None = None
@@ -80,8 +84,13 @@ def read_material(
             presets.append(own_source(name, preset))
         except UserError as error:
             notices.append(f"preset {name}: {error}")
+    bundles = tuple(BUNDLES)
+    try:
+        bundles = tuple(all_bundles())
+    except UserError as error:
+        notices.append(str(error))
     sources = (*_fork_sources(fork), *_run_sources(runs, selected), *presets)
-    return FormMaterial(sources, sessions, "; ".join(notices), fork)
+    return FormMaterial(sources, sessions, "; ".join(notices), fork, bundles)
 
 
 def _fork_sources(point: ForkPoint | None) -> tuple[Source, ...]:

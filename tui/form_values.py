@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from engine.bundles import BUNDLES, check_language, find_bundle
+from engine.bundles import check_language, find_bundle, known_bundle
 from engine.errors import UserError
 from engine.objective import TERMS
 from engine.options import OPTIONS
-from engine.schedule import parse_schedule
+from engine.schedule import parse_schedule, split_start
 from engine.sentences import split_sentences
 from engine.spec import (
     MAX_SENTENCES,
@@ -37,6 +37,7 @@ from tui.spelled import option_of, spelled_number, spelled_option
 _PLAIN = (
     "target",
     "forcing",
+    "method",
     "optimizer",
     "steps",
     "decode_every",
@@ -45,6 +46,7 @@ _PLAIN = (
     "bundle",
     "device",
     "dtype",
+    "encoder",
     "seed",
     "vectors",
     "measures",
@@ -186,6 +188,8 @@ def form_errors(values: Values) -> dict[str, str]:
             check(values)
         except UserError as error:
             errors[key] = str(error).removeprefix(f"{key}: ")
+    if not errors:
+        errors |= _errors_together(values)
     if not errors and _copies(values) > 1:
         errors |= _seed_errors(values)
     return errors
@@ -300,7 +304,11 @@ def _weights(values: Values) -> tuple[dict[str, str], dict[str, str]]:
 
 def _without_schedule(typed: str, name: str) -> tuple[str, str]:
     """The number that was typed, and the schedule after it; a weight without a number begins with 0."""
-    number, _, schedule = typed.strip().partition(" ")
+    typed = typed.strip()
+    start, schedule = split_start(typed)
+    if start is not None:
+        return typed.removesuffix(schedule).rstrip(": "), schedule
+    number, _, schedule = typed.partition(" ")
     if name != "lr" and not schedule and ":" in number:
         return "0", number
     return number, schedule.strip()
@@ -340,6 +348,15 @@ def _copy(spec: RunSpec, number: int) -> RunSpec:
     return with_changes(spec, **changed)
 
 
+def _errors_together(values: Values) -> dict[str, str]:
+    """What is wrong with fields that are right each by itself."""
+    try:
+        spec_of(values)
+    except UserError as error:
+        return dict([blamed(str(error))])
+    return {}
+
+
 def _seed_errors(values: Values) -> dict[str, str]:
     try:
         _copy(spec_of(values), _copies(values) - 1)
@@ -364,8 +381,9 @@ def _session(values: Values) -> str | None:
 
 
 def _check_language(key: str, values: Values) -> None:
-    if values[key].strip() and values["bundle"] in BUNDLES:
-        check_language(key, values[key].strip(), BUNDLES[values["bundle"]])
+    bundle = known_bundle(values["bundle"])
+    if values[key].strip() and bundle is not None:
+        check_language(key, values[key].strip(), bundle)
 
 
 def _check_name(values: Values) -> None:

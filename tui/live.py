@@ -30,6 +30,7 @@ from tui.news import (
 )
 from tui.pending import DECIDES_WHETHER_A_RUN_GOES_ON
 from tui.silence import Silence
+from tui.sparkline import Curve, packed
 from tui.trajectory import AFTER_THEIR_STEP
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ _FIRST_CURVES_BUDGET_S = 0.01
 _LONG_RUN_STEPS = 5000
 _LONG_RUN_CURVE_INTERVAL_S = 2.0
 
-_NO_CURVE: tuple[int | None, float, tuple[float | None, ...]] = (None, float("-inf"), ())
+_NO_CURVE: tuple[int | None, float, Curve] = (None, float("-inf"), packed(()))
 """Up to which step a curve was read, when, and its values."""
 
 _CREATION_GRACE_S = 2.0
@@ -92,7 +93,7 @@ class DatabaseWatcher:
         self._missing_until_s = float("-inf")
         self._look_again_s = 0.0
         self._ask_for_worker_s = 0.0
-        self._curves: dict[int, tuple[int | None, float, tuple[float | None, ...]]] = {}
+        self._curves: dict[int, tuple[int | None, float, Curve]] = {}
         self._curves_are_behind = False
         self._views: dict[int, RunView] = {}
         self._run_watch: RunWatch | None = None
@@ -116,8 +117,9 @@ class DatabaseWatcher:
         self._commands: tuple[CommandRecord, ...] = ()
 
     def start(self) -> None:
-        """Start watching."""
-        self._thread.start()
+        """Start watching; what has been started already goes on."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Stop watching and wait until the connection is closed; at most two seconds."""
@@ -147,16 +149,17 @@ class DatabaseWatcher:
         self._interval_s, self._is_held = interval_s, is_held
 
     def _watch(self) -> None:
+        is_asked = False
         while not self._stopping.is_set():
             pause_s = self._interval_s
             try:
                 if not self._is_held:
-                    self._poll()
+                    self._poll(is_asked=is_asked)
             except UserError as error:
                 pause_s = self._fail(str(error))
             except Exception as error:  # nobody above a thread could show it
                 pause_s = self._fail(f"database: {self._database}: {type(error).__name__}: {error}")
-            self._wake.wait(pause_s)
+            is_asked = self._wake.wait(pause_s)
             self._wake.clear()
         self._close()
 
@@ -178,7 +181,8 @@ class DatabaseWatcher:
             self._reported = state
             self._post(message)
 
-    def _poll(self) -> None:
+    def _poll(self, *, is_asked: bool) -> None:
+        """Look once; when the user waits for something, the sparklines wait for the next time."""
         now = self._clock()
         if not self._file.is_in_place():
             self._close()
@@ -188,7 +192,8 @@ class DatabaseWatcher:
         self._read_wanted(self._reader)
         version = self._reader.data_version()
         is_new = version != self._version or self._with_archived is not self._read_archived
-        if is_new or self._curves_are_behind or (self._may_die and now >= self._look_again_s):
+        are_curves_due = self._curves_are_behind and not is_asked
+        if is_new or are_curves_due or (self._may_die and now >= self._look_again_s):
             self._look_again_s = now + _LIVENESS_INTERVAL_S
             self._read_runs(self._reader, now)
         if is_new or self._selected != self._followed:
@@ -240,7 +245,7 @@ class DatabaseWatcher:
             known = self._records[record.id] = (record, replace(record, heartbeat=None))
         return known[1]
 
-    def _view(self, record: RunRecord, curve: tuple[float | None, ...]) -> RunView:
+    def _view(self, record: RunRecord, curve: Curve) -> RunView:
         """The same object as before where nothing has changed, so that the screen need not compare it."""
         before = self._views.get(record.id)
         if (
@@ -263,8 +268,9 @@ class DatabaseWatcher:
                 or now - read_s >= _LONG_RUN_CURVE_INTERVAL_S
             )
             if is_due and time.perf_counter() < deadline:
-                now_curve = tuple(reader.loss_curve(record.id, CURVE_POINTS))
-                self._curves[record.id] = record.last_step, now, curve if now_curve == curve else now_curve
+                now_curve = packed(reader.loss_curve(record.id, CURVE_POINTS))
+                is_same = now_curve.tobytes() == curve.tobytes()
+                self._curves[record.id] = record.last_step, now, curve if is_same else now_curve
             elif is_due:
                 self._curves_are_behind = True
 

@@ -7,6 +7,7 @@ from typing import Self
 from textual.message import Message
 
 from engine.store.records import CommandRecord, EventRecord, RunRecord, StepRecord, WorkerRecord
+from tui.sparkline import Curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class RunView:
     """A run as the list shows it."""
 
     record: RunRecord
-    curve: tuple[float | None, ...]
+    curve: Curve
     """Mean losses of equal stretches of steps, for the sparkline."""
 
 

@@ -133,7 +133,7 @@ def _columns(runs: Sequence[RunRecord], width: int) -> list[_Column]:
     texts = {
         "session": [_home(run) for run in runs],
         "prediction": [run.decoded_prediction or "" for run in runs],
-        "target": [run.target for run in runs],
+        "target": [run.target_text for run in runs],
     }
     room = width - sum(column.width for column in numbers)
     while len(texts) > 1 and room // len(texts) < _LEAST_TEXT_WIDTH:
@@ -155,7 +155,7 @@ def _facts(run: RunRecord) -> Iterable[tuple[str, str]]:
     last = "none" if run.last_step is None else str(run.last_step)
     yield "run", f"{run.id}, {_home(run)}, {run.origin}"
     yield "init", run.init
-    yield "target", run.target
+    yield "target", run.target_text
     yield "loss", f"{run.loss_name}{lr}, {run.steps} steps"
     if run.break_points:
         yield "breaks", ", ".join(run.break_points)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.commands import parse_halt
-from engine.schedule import parse_schedule
+from engine.schedule import parse_schedule, split_start
 from engine.store.records import CommandRecord, RunRecord, Status
 
 LR_FACTOR = 1.25
@@ -70,11 +70,11 @@ class Pending:
     def lr(self, run: int, in_force: float | None) -> float | None:
         """The learning rate that a run will have once everything pending is done.
 
-        A schedule that is pending begins with the one before it.
+        A schedule that is pending begins with the one before it, unless it says with what.
         """
         for kind, arguments in reversed(self.of(run)):
-            if kind == "set" and isinstance(arguments.get("lr"), int | float):
-                return float(arguments["lr"])
+            if kind == "set" and (number := _number_of(arguments.get("lr"))) is not None:
+                return number
         return in_force
 
     def weights(self, run: int, in_force: Mapping[str, float]) -> dict[str, float]:
@@ -83,7 +83,8 @@ class Pending:
         for kind, arguments in self.of(run):
             if kind == "set":
                 given = arguments.get("weights", {}).items()
-                weights |= {name: weight for name, weight in given if not isinstance(weight, str)}
+                numbers = {name: _number_of(weight) for name, weight in given}
+                weights |= {name: number for name, number in numbers.items() if number is not None}
         return weights
 
     def schedules(self, run: int, in_force: Mapping[str, str]) -> dict[str, str]:
@@ -94,7 +95,7 @@ class Pending:
                 continue
             for name, value in {**arguments, **arguments.get("weights", {})}.items():
                 if isinstance(value, str):
-                    schedules[name] = value
+                    schedules[name] = split_start(value)[1]
                 else:
                     schedules.pop(name, None)
         return schedules
@@ -152,6 +153,13 @@ def describe(kind: str, arguments: Mapping[str, Any]) -> str:
     return kind
 
 
+def _number_of(value: object) -> float | None:
+    """The number that `lr` or a weight is set to, or that its schedule begins with; None: none is named."""
+    if isinstance(value, str):
+        return split_start(value)[0]
+    return float(value) if isinstance(value, int | float) else None
+
+
 def by_a_quarter(lr: float, *, up: bool) -> float:
     """The learning rate a quarter up, or that step back, without the dust of floating point."""
     return float(f"{lr * LR_FACTOR if up else lr / LR_FACTOR:.6g}")
@@ -165,8 +173,13 @@ def set_to(name: str, value: object) -> str:
 
 
 def schedule_words(name: str, text: str) -> str:
-    """A schedule in words: `cosine to 0 over 100 steps`; one that this program does not know as it is."""
+    """A schedule in words: `cosine to 0 over 100 steps`; one that this program does not know as it is.
+
+    What it begins with stands before it, where that is named: `0.02, cosine to 0 over 100 steps`.
+    """
+    start, schedule = split_start(text)
     try:
-        return parse_schedule(text, of=name).describe()
+        words = parse_schedule(schedule, of=name).describe()
+        return words if start is None else f"{start:g}, {words}"
     except ValueError:
         return text

@@ -1,7 +1,6 @@
 """Which runs have news worth ringing for: one matches for the first time, or has ended by itself."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from engine.store.records import RunRecord, Status
 from tui.text import safe_text
@@ -11,34 +10,27 @@ _ENDS = (Status.FINISHED, Status.FAILED, Status.CRASHED)
 """Not stopped: that was the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What has been told of a run."""
-
-    has_matched: bool
-    has_ended: bool
-
-
 class Ringer:
     """Compares what runs were with what they are."""
 
     def __init__(self) -> None:
-        self._heard: dict[int, _Heard] | None = None
+        self._heard: tuple[set[int], set[int]] | None = None
+        """Ids of the runs that have ended, and of those that have matched, the last time."""
 
     def news(self, runs: Iterable[RunRecord]) -> list[str]:
         """One harmless line for each run that has news; what was so at the first call is none."""
-        is_first, before = self._heard is None, self._heard or {}
-        self._heard = {}
-        lines = []
-        for run in runs:
-            now = _Heard(run.first_match_step is not None, run.status in _ENDS)
-            self._heard[run.id] = now
-            known = before.get(run.id, now if is_first else _Heard(has_matched=False, has_ended=False))
-            if now.has_ended and not known.has_ended:
-                lines.append(_line(run, _end(run)))
-            elif now.has_matched and not known.has_matched:
-                lines.append(_line(run, f"matches, first at step {run.first_match_step}"))
-        return lines
+        runs = tuple(runs)
+        ended = {run.id for run in runs if run.status in _ENDS}
+        matched = {run.id for run in runs if run.first_match_step is not None}
+        before, self._heard = self._heard or (ended, matched), (ended, matched)
+        new_ends, new_matches = ended - before[0], matched - before[1]
+        if not new_ends and not new_matches:
+            return []
+        return [
+            _line(run, _end(run) if run.id in new_ends else f"matches, first at step {run.first_match_step}")
+            for run in runs
+            if run.id in new_ends or run.id in new_matches
+        ]
 
 
 def _end(run: RunRecord) -> str:

@@ -135,7 +135,7 @@ def _contains(word: str) -> Holds:
     wanted = word.replace('"', "").casefold()
 
     def holds(run: RunRecord) -> bool:
-        texts = (run.init, run.target, run.name or "", run.session, run.decoded_prediction or "")
+        texts = (run.init, run.target_text, run.name or "", run.session, run.decoded_prediction or "")
         return wanted in "\n".join(texts).casefold()
 
     return holds

@@ -1,10 +1,15 @@
 """A curve in one line of text, or in a few lines of braille dots."""
 
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 Range = tuple[float, float]
 """Lowest and highest value of a bucket of steps."""
+
+Curve: TypeAlias = "array[float]"
+"""Values of a sparkline; not a number where there is none."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _BRAILLE_BLANK = 0x2800
@@ -34,6 +39,11 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     low, high = min(finite), max(finite)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
     return "".join(" " if cell is None else _BLOCKS[round((cell - low) * scale)] for cell in cells)
+
+
+def packed(values: Iterable[float | None]) -> Curve:
+    """Values for `sparkline` in a fifth of the memory of a tuple: there may be thousands of curves."""
+    return array("f", [math.nan if value is None else value for value in values])
 
 
 def braille_lines(ranges: Sequence[Range | None], width: int, height: int, span: Range) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from engine.errors import UserError
 from engine.options import OPTIONS
-from engine.schedule import parse_schedule
+from engine.schedule import parse_schedule, split_start
 
 
 def number_of(text: str | None) -> object:
@@ -40,7 +40,7 @@ def spelled_number(value: object) -> str:
 
 
 def number_or_schedule(field: str, text: str, *, of: str) -> float | str:
-    """A number, or a schedule in its canonical text.
+    """A number, or a schedule in its canonical text, with the number that it begins with where one is given.
 
     Args:
         field: What it is called where it was typed.
@@ -54,8 +54,10 @@ def number_or_schedule(field: str, text: str, *, of: str) -> float | str:
         return float(text)
     except ValueError:
         pass
+    start, schedule = split_start(text)
     try:
-        return str(parse_schedule(text, of=of))
+        canonical = str(parse_schedule(schedule, of=of))
+        return canonical if start is None else f"{spelled_number(start)}:{canonical}"
     except ValueError as error:
         shown = repr(text[:40]) if text else "empty"
         raise UserError(f"{field}: {shown}: should be a number, or a schedule: {error}") from None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine import tokens
-from engine.bundles import BUNDLES
+from engine.bundles import find_bundle, known_bundle
 from engine.options import OPTIONS
 from engine.texts import MAX_TEXT_CHARACTERS
 from tui.form_fields import FIELDS, Values, is_shown, keys_of_texts
@@ -60,7 +60,7 @@ def to_measure(values: Values) -> list[Measured]:
     return [
         Measured(key, values["bundle"], values[key])
         for key in _CONTROL_TOKENS
-        if values["bundle"] in BUNDLES
+        if known_bundle(values["bundle"]) is not None
         and 0 < len(values[key].strip()) <= len(values[key]) <= MAX_TEXT_CHARACTERS
         and is_shown(FIELDS[key], values)
     ]
@@ -68,7 +68,7 @@ def to_measure(values: Values) -> list[Measured]:
 
 def measure(sentence: Measured) -> Length:
     """Count tokens; reads the tokenizer at first, which takes a while."""
-    bundle = BUNDLES[sentence.bundle]
+    bundle = find_bundle(sentence.bundle)
     try:
         count = tokens.count_tokens(bundle, sentence.text)
     except (OSError, RuntimeError, ValueError):

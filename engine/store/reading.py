@@ -6,7 +6,7 @@ Plain sqlite3 in a read-only connection: looking never changes a file, costs no 
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -43,7 +43,7 @@ _RUN_COLUMNS = """
     run.bundle_digest, run.steps, run.status, run.origin, run.parent_run, run.parent_step, run.device,
     run.seed, run.worker_pid, run.heartbeat, run.error, run.created, run.started, run.ended,
     last.step, last.loss, last.similarity, run.lr, last.z_norm, decoded.match, decoded.decoded_prediction,
-    (SELECT step FROM step WHERE step.run = run.id AND match = 1 ORDER BY step LIMIT 1),
+    (SELECT step FROM step INDEXED BY step_match WHERE step.run = run.id AND match = 1 ORDER BY step LIMIT 1),
     run.weights,
     run.schedules,
     (SELECT json_group_array(condition) FROM (
@@ -55,6 +55,10 @@ _RUN_COLUMNS = """
 
 _STATUS, _WORKER_PID, _HEARTBEAT, _MATCH = 11, 17, 18, 28
 """Places of columns."""
+
+_REPEATED = (1, 4, 5, 6, 7, 8, 9, 12, 15, 29)
+"""Places of texts that many runs have in common: session, spec, init, target, loss, bundle, digest, origin,
+device, prediction."""
 
 _STATUSES = {str(status): status for status in Status}
 
@@ -122,7 +126,7 @@ class Reader:
                 older one that cannot be brought up to date.
         """
         self.path = path
-        self._runs: dict[int, tuple[Row, RunRecord]] = {}
+        self._going_on: dict[int, tuple[Row, RunRecord]] = {}
         self._connection = connect_read_only(path)
         revision = self._revision()
         if revision < SCHEMA:
@@ -183,7 +187,8 @@ class Reader:
             key: tuple(rest)
             for key, *rest in self._rows(
                 "SELECT session_id,"
-                " sum(EXISTS (SELECT 1 FROM step WHERE step.run = run.id AND match = 1)),"
+                " sum(EXISTS (SELECT 1 FROM step INDEXED BY step_match"
+                " WHERE step.run = run.id AND match = 1)),"
                 " max(max(created, coalesce(started, 0), coalesce(ended, 0)))"
                 " FROM run WHERE deleted IS NULL GROUP BY session_id"
             )
@@ -226,19 +231,11 @@ class Reader:
         """
         where = "session.name = ?" if session is not None else "? OR NOT session.archived"
         argument = session if session is not None else with_archived
-        rows = self._rows(
-            f"SELECT {_RUN_COLUMNS} FROM {_RUN_TABLES} WHERE {where} ORDER BY run.id", (argument,)
-        )
-        return [self._run(row) for row in rows]
+        return self._run_records(f"WHERE {where}", argument)
 
     def runs_of(self, ids: Sequence[int]) -> list[RunRecord]:
         """The runs of some ids, oldest first; those that there are not, or that are deleted, are left out."""
-        rows = self._rows(
-            f"SELECT {_RUN_COLUMNS} FROM {_RUN_TABLES}"
-            " WHERE run.id IN (SELECT value FROM json_each(?)) ORDER BY run.id",
-            (json.dumps(ids),),
-        )
-        return [self._run(row) for row in rows]
+        return self._run_records("WHERE run.id IN (SELECT value FROM json_each(?))", json.dumps(ids))
 
     def run(self, run_id: int) -> RunRecord:
         """One run.
@@ -469,15 +466,29 @@ class Reader:
         """Rows of a query; for other modules that read."""
         return self._rows(sql, arguments)
 
+    def made_of_rows(self, sql: str, arguments: Sequence[object], make: Callable[[Row], T]) -> list[T]:
+        """What is made of each row of a query as it is read: all rows at once may take more than that."""
+        return self._guarded(lambda: [make(row) for row in self._connection.execute(sql, arguments)])
+
+    def _run_records(self, where: str, argument: object) -> list[RunRecord]:
+        sql = f"SELECT {_RUN_COLUMNS} FROM {_RUN_TABLES} {where} ORDER BY run.id"
+        return self.made_of_rows(sql, (argument,), self._run)
+
     def _run(self, row: Row) -> RunRecord:
-        """The record of a row: the same object as before where nothing in it has changed."""
-        known = self._runs.get(row[0])
+        """The record of a row; of a run that goes on the same as before where nothing in it has changed.
+
+        Nothing is kept of runs that have ended: there may be thousands of them.
+        """
+        if _STATUSES[row[_STATUS]].has_ended:
+            self._going_on.pop(row[0], None)
+            return _run_record(row)
+        known = self._going_on.get(row[0])
         if known is None or known[0] != row:
-            known = self._runs[row[0]] = (row, _run_record(row))
+            known = self._going_on[row[0]] = (row, _run_record(row))
         record, status = known[1], _status(row)
         if record.status is not status:  # its worker has gone, and left no trace in the row
             record = replace(record, status=status)
-            self._runs[row[0]] = (row, record)
+            self._going_on[row[0]] = (row, record)
         return record
 
     def _revision(self) -> str:
@@ -500,14 +511,17 @@ class Reader:
 
 def _run_record(row: Row) -> RunRecord:
     *columns, weights, schedules, break_points, environment, _ = row
+    for place in _REPEATED:
+        if type(columns[place]) is str:  # a column may hold anything
+            columns[place] = sys.intern(columns[place])
     columns[_STATUS] = _status(row)
     columns[_MATCH] = _as_bool(columns[_MATCH])
     values: Row = (
         *columns,
-        _of_spec(row[4], "weights") if weights is None else _json_object(weights) or {},
-        _of_spec(row[4], "schedules") if schedules is None else _json_object(schedules) or {},
+        _of_spec(row[4], "weights") if weights is None else _shared_object(weights) or {},
+        _of_spec(row[4], "schedules") if schedules is None else _shared_object(schedules) or {},
         () if break_points == "[]" else tuple(json.loads(break_points)),
-        None if environment is None else _json_object(environment),
+        None if environment is None else _shared_object(environment),
     )
     return RunRecord(*values)
 
@@ -525,6 +539,12 @@ def _of_spec(spec: str, name: str) -> dict[str, Any]:
     """The weights, or the schedules, that a spec asks for; many runs have the same."""
     found = (_json_object(spec) or {}).get(name)
     return found if isinstance(found, dict) else {}
+
+
+@lru_cache(maxsize=256)
+def _shared_object(text: str | bytes) -> Mapping[str, Any] | None:
+    """The object that a text holds, or None when it holds none; one for all runs with the same text."""
+    return _json_object(text)
 
 
 def sentence_records(stored: str | None) -> tuple[SentenceRecord, ...]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -84,6 +85,7 @@ class RunRecord:
     init: str
     """Where z started, as one line of text."""
     target: str
+    """The first sentence of it; see `targets`."""
     loss_name: str
     """The objective, for example `ce` or `ce + 0.1 cosine`."""
     bundle: str
@@ -128,7 +130,36 @@ class RunRecord:
     @property
     def targets(self) -> tuple[str, ...]:
         """The target sentences in their order."""
-        return self.target, *json.loads(self.spec).get("continuation", ())
+        return self.target, *_continuation(self.spec)
+
+    @property
+    def target_text(self) -> str:
+        """The target sentences as one text."""
+        return " ".join(self.targets)
+
+    @property
+    def step_word(self) -> str:
+        """What one of its steps is: a `step`, or a `generation` of a population search."""
+        return _step_word(self.spec)
+
+
+@lru_cache(maxsize=1024)
+def _step_word(spec: str) -> str:
+    """A column may hold anything."""
+    try:
+        return "generation" if json.loads(spec).get("method") == "population" else "step"
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return "step"
+
+
+@lru_cache(maxsize=1024)
+def _continuation(spec: str) -> tuple[str, ...]:
+    """The target sentences after the first: a filter asks at every key. A column may hold anything."""
+    try:
+        sentences = json.loads(spec).get("continuation", ())
+        return tuple(sentence for sentence in sentences if isinstance(sentence, str))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ()
 
 
 class StepRecord(NamedTuple):

@@ -149,3 +149,21 @@ def test_only_the_run_that_goes_on_is_read_again(database: Path, watched: Watche
     watched.asked.clear()
     assert watch.runs() == _stored(database)
     assert watched.asked == []
+
+
+def test_runs_that_ended_stay_what_they_are_while_many_others_come(
+    database: Path, watched: Watched, worker: Recorder
+) -> None:
+    watch = RunWatch(watched)
+    settled = watch.runs()
+    for _ in range(10):
+        _queue(database)
+    runs = watch.runs()
+    assert len(runs) == 16
+    assert all(one is other for one, other in zip(runs, settled, strict=False))
+
+
+def test_what_runs_have_in_common_is_held_once(watched: Watched) -> None:
+    first, *others = watched.runs()
+    for name in ("spec", "init", "target", "loss_name", "bundle", "device", "weights", "schedules"):
+        assert all(getattr(other, name) is getattr(first, name) for other in others), name

@@ -29,6 +29,7 @@ SPECS = {
         bundle="mini",
         device="cpu",
         dtype="bfloat16",
+        encoder="cpu",
         vectors="decoded",
         seed=2**62,
     ),
@@ -51,6 +52,10 @@ SPECS = {
         optimizer="adamw",
         clip=1 / 7,
         measures="quick",
+    ),
+    "a population search": RunSpec(
+        method="population",
+        options={"population.seeds": "sentences", "population.sentences": ("@A dog.", "B=1")},
     ),
     "a schedule alone": RunSpec(weights={}, schedules={"ce": "warmup:5"}),
     "a language": RunSpec(bundle="sonar-llm-100m", source_lang="deu_Latn", target_lang="fra_Latn"),
@@ -94,6 +99,7 @@ def test_every_field_of_a_spec_is_in_it() -> None:
         "bundle": "other",
         "device": "cpu",
         "dtype": "bfloat16",
+        "encoder": "cpu",
         "seed": 4,
         "vectors": "ends",
         "continuation": ("More.",),
@@ -108,6 +114,7 @@ def test_every_field_of_a_spec_is_in_it() -> None:
         "optimizer": "sgd",
         "clip": 2.0,
         "measures": "none",
+        "method": "population",
     }
     assert set(other) == set(RunSpec.model_fields)
     plain = command_line(RunSpec())

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
+from engine.objective import TERMS
 from engine.store.records import EventRecord
 from tests.tui.recording import row
 from tui.curves import CHARTS, FIGURES, MAX_BUCKETS, Chart, Curves, chart_named
@@ -173,6 +175,23 @@ def test_terms_stand_side_by_side_each_on_its_own_scale() -> None:
     assert (lower[0], lower[2]) == ("1.0000", "0.0000")
     assert drawn(made, Chart.TERMS, width=30)[0].split()[0] == "3.0000"
     assert "0.0200" not in drawn(made, Chart.TERMS, width=30)[0]
+
+
+def test_terms_are_called_what_their_columns_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TERMS, "fluency", replace(TERMS["fluency"], title="own CE"))
+    made = Curves()
+    terms = {"ce": 2.0, "fluency": 1.0, "of later": 1.0}
+    made.extend([row(1, step, terms=terms) for step in range(2)])
+    painted = " ".join(drawn(made, Chart.TERMS, width=120)).split()
+    assert {"ce", "own", "CE", "later"} <= set(painted)
+    assert "fluency" not in painted
+
+
+def test_a_logarithmic_scale_says_so_beside_the_longest_title() -> None:
+    made = Curves()
+    made.extend([row(1, step, terms={"fluency": 10.0**step}) for step in range(3)])
+    lines = [line[:10].strip() for line in drawn(made, Chart.TERMS, width=60, height=5)]
+    assert lines[1:3] == ["log", "fluency"]
 
 
 def test_a_strip_without_a_finite_value_says_so() -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from tests.tui.screen import (
     text,
 )
 from tui.app import ExplorerApp
-from tui.form_fields import DEFAULTS, FIELDS, SPEC_KEYS, shown_fields
+from tui.form_fields import DEFAULTS, FIELDS, GROUPS, SPEC_KEYS, shown_fields
 from tui.form_values import form_errors, order_of, spec_of, split_texts, values_of
 from tui.presets import Preset, presets_file, save_preset
 from tui.settings import Settings
@@ -53,6 +54,7 @@ SPEC = parse_spec(
     bundle="sonar-llm-900m",
     device="cuda:1",
     dtype="bfloat16",
+    encoder="cpu",
     seed=9,
     vectors="ends",
     measures="quick",
@@ -135,6 +137,12 @@ def test_every_option_and_term_of_the_registries_has_a_field() -> None:
         ({"weight_anchor": "0 linear:1:50"}, {"option_anchor.to"}, {"option_anchor.sentences_2"}),
         ({"weight_anchor": "0.0"}, set(), {"option_anchor.to", "option_anchor.sentences_1"}),
         ({"optimizer": "adamw"}, {"option_adamw.weight_decay"}, {"option_sgd.momentum"}),
+        ({"optimizer": "adam"}, set(), {"option_population.candidates"}),
+        (
+            {"method": "population"},
+            {"option_population.candidates", "option_population.sentences_1", "option_population.words"},
+            {"option_population.sentences_2"},
+        ),
         ({"continuation_1": "A."}, {"continuation_2", "forcing"}, {"continuation_3"}),
         ({"context_3": "A."}, {"context_1", "context_2", "context_4"}, {"context_5"}),
     ],
@@ -234,6 +242,17 @@ def test_a_spec_stands_in_the_fields_without_losing_a_digit(spec: RunSpec) -> No
         ({"session_kind": "a new one", "session_new": " "}, "session_new", "1 to 200 printable"),
         ({"name": "a\tb"}, "name", "1 to 196 printable"),
         ({"name": "n" * 197}, "name", "1 to 196 printable"),
+        ({"method": "population", "weight_fluency": "0.5"}, "weight_fluency", "not in a population search"),
+        ({"method": "population", "optimizer": "sgd"}, "optimizer", "a population search has adam"),
+        ({"method": "population", "clip": "2"}, "clip", "not in a population search"),
+        ({"method": "population", "norm": "free"}, "norm", "a population search leaves each"),
+        ({"method": "population", "lr": "0.1 plateau:0.5:5"}, "lr", "not in a population search"),
+        ({"method": "population", "option_noise.copies": "2"}, "option_noise.copies", "not in a population"),
+        (
+            {"method": "population", "option_population.seeds": "sentences"},
+            "option_population.seeds",
+            "none are given as population.sentences",
+        ),
         ({"copies": "0"}, "copies", "whole number from 1 to 100"),
         ({"copies": "101"}, "copies", "'101'"),
         ({"copies": "two"}, "copies", "'two'"),
@@ -497,6 +516,21 @@ async def test_a_story_is_told_sentence_by_sentence_and_a_long_text_is_split(
         await user.press("enter")
         await expect(user, lambda: control.queued)
         assert control.queued[0][0] == parse_spec(continuation=["She ran.", "He sat."])
+
+
+async def test_the_longest_label_is_shown_whole_on_a_small_terminal(
+    database: Path, control: RecordingControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = "weight of something long"
+    monkeypatch.setitem(FIELDS, "lr", replace(FIELDS["lr"], label=label))
+    groups = tuple((title, tuple(FIELDS[field.key] for field in fields)) for title, fields in GROUPS)
+    monkeypatch.setattr("tui.widgets.form.GROUPS", groups)
+    async with opened(database, control, size=SMALL) as user:
+        await _open(user)
+        form_of(user).go_to("lr")
+        await expect_shown(user, f"{label} 0.01 ")
+        await user.press("5")
+        await expect_shown(user, f"{label} 0.015 ")
 
 
 async def test_options_come_with_what_switches_them_on(database: Path, control: RecordingControl) -> None:

@@ -34,11 +34,11 @@ async def test_it_fits_a_small_terminal_and_moves_through_many_rows(
     database: Path, recording: Recording
 ) -> None:
     run = recording.begin(steps=2000)
-    record_measured(recording, run, range(300), "long " * 40 + "{}")
+    record_measured(recording, run, range(700), "long " * 40 + "{}")
     async with opened(database, size=SMALL) as user:
         await expect_shown(user, "today/1")
         await user.press("G")
-        await expect_shown(user, "step 299   round trip 0.120   CE from z", "from its text 6.2500")
+        await expect_shown(user, "step 699   round trip 0.120   CE from z", "from its text 6.2500")
         assert "long long" in text(user)
         assert all(cell_len(line) == SMALL[0] for line in lines(user))
         await user.press("home")

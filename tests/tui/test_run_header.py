@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
+from engine.spec import RunSpec
 from engine.store.records import Status
 from tests.tui.test_run_tree import RUN
 from tui.widgets.run_header import HeaderView, header_lines
@@ -65,3 +66,9 @@ def test_no_line_is_longer_than_the_header_is_wide(width: int) -> None:
         lines = shown(replace(_VIEW, run=run, steps_per_second=3.2, pending=("pause",)), width)
         assert len(lines) >= 5
         assert all(cell_len(line) <= width for line in lines)
+
+
+def test_the_steps_of_a_population_search_are_generations() -> None:
+    search = replace(_VIEW, run=replace(_RUN, spec=RunSpec(method="population").model_dump_json()))
+    for view, said in ((_VIEW, "step 42 of 100 "), (search, "generation 42 of 100 ")):
+        assert [line.startswith(said) for line in shown(view, 80)].count(True) == 1

@@ -9,6 +9,7 @@ from engine.store.records import RunRecord, Status
 from tui.news import RunView
 from tui.run_filter import RunFilter, SortBy, in_order, parse_filter
 from tui.run_tree import RunLine, SessionLine, tree_lines
+from tui.sparkline import packed
 
 _VALUES: dict[str, Any] = (
     dict.fromkeys(RunRecord.__dataclass_fields__)
@@ -26,7 +27,7 @@ def run(id: int, **values: Any) -> RunRecord:
 def drawn(
     *records: RunRecord, closed: tuple[str, ...] = (), text: str = "", sort: SortBy = SortBy.NEWEST
 ) -> list[str]:
-    views = [RunView(record, ()) for record in sorted(records, key=lambda record: -record.id)]
+    views = [RunView(record, packed(())) for record in sorted(records, key=lambda record: -record.id)]
     lines = []
     for line in tree_lines(views, closed, run_filter=parse_filter(text), sort=sort):
         if isinstance(line, SessionLine):

@@ -58,6 +58,9 @@ def test_a_schedule_that_is_pending_begins_with_the_number_before_it_and_a_numbe
     pending.ask(1, "set", {"lr": 0.25})
     assert pending.lr(1, 0.01) == 0.25
     assert pending.schedules(1, in_force) == {"ce": "linear:2:10"}
+    pending.ask(1, "set", {"lr": "0.125:cosine:0:9", "weights": {"ce": "4:warmup:2"}})
+    assert (pending.lr(1, 0.01), pending.weights(1, {"ce": 1.0})["ce"]) == (0.125, 4)
+    assert pending.schedules(1, in_force) == {"lr": "cosine:0:9", "ce": "warmup:2"}
 
 
 @pytest.mark.parametrize(
@@ -174,6 +177,22 @@ async def test_schedules_are_asked_for_in_the_dialogs_and_shown_in_words(
             (1, "set", {"lr": "cosine:0:100"}),
             (1, "set", {"weights": {"fluency": "linear:0.5:50"}}),
         ]
+
+
+async def test_a_schedule_may_say_what_it_begins_with(
+    database: Path, recording: Recording, control: RecordingControl
+) -> None:
+    async with _running(database, recording, control) as user:
+        await user.press("L")
+        await expect_shown(user, "in force 0.01; or cosine:0:100")
+        typed = ["space" if sign == " " else "colon" if sign == ":" else sign for sign in "5 cosine:0:100"]
+        await user.press("end", *["backspace"] * 8, *typed)
+        await expect_shown(user, "→ 5, cosine to 0 over 100 steps")
+        await user.press("enter")
+        await expect_shown(user, "pending: lr 5, cosine to 0 over 100 steps")
+        assert control.requested == [(1, "set", {"lr": "5:cosine:0:100"})]
+        await user.press("L")
+        await expect_shown(user, "in force 0.01", "0.01 → 5 ")
 
 
 async def test_schedules_in_force_stand_in_the_header_and_in_the_dialogs(

@@ -1,6 +1,7 @@
 """The main screen: runs on the left, the selected run on the right."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -92,7 +93,8 @@ class ExplorerScreen(BrowsingScreen):
         super().__init__(database, requests)
         self._last_view = view
         self._clock = clock
-        self._watcher = DatabaseWatcher(database, self.post_message, clock=clock)
+        self._watcher = DatabaseWatcher(database, self._take_news, clock=clock)
+        self._is_laid_out = threading.Event()
         self._workers: tuple[WorkerView, ...] = ()
         self._trajectory = Trajectory()
         self._curves = Curves()
@@ -113,14 +115,19 @@ class ExplorerScreen(BrowsingScreen):
         yield ActionBar(id="actions")
 
     async def on_mount(self) -> None:
-        """Go to where the user was, and start watching the database."""
+        """Go to where the user was."""
         await restore_view(self, self._last_view)
         self._header.display = False
         self._actions.dim(unavailable(None))
-        self.call_after_refresh(self._watcher.start)
+        self.call_after_refresh(self._is_laid_out.set)
+
+    def on_screen_resume(self) -> None:
+        """Read the database from the first paint on; what is called next comes behind it."""
+        self.call_next(self._watcher.start)
 
     def on_unmount(self) -> None:
         """Stop watching it."""
+        self._is_laid_out.set()
         self._watcher.stop()
 
     @property
@@ -161,6 +168,11 @@ class ExplorerScreen(BrowsingScreen):
             bar.say("link: slow" if is_slow else "")
 
     # What is read
+
+    def _take_news(self, message: Message) -> None:
+        """Of the watcher's thread, which may be ready before the panes have the size of the terminal."""
+        self._is_laid_out.wait()
+        self.post_message(message)
 
     @on(RunsRead)
     def _show_runs(self, message: RunsRead) -> None:

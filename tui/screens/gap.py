@@ -48,8 +48,12 @@ class GapSource:
         self._database = database
         self._index = GapIndex(run, until=until)
 
-    def look(self, wanted: range) -> Seen:
+    def look(self, wanted: range, *, is_at_top: bool) -> Seen:
         """Read what is new, and the rows of some groups.
+
+        Args:
+            wanted: Places of the groups as they were seen last.
+            is_at_top: Wanted are the first ones of all, and not those same.
 
         Raises:
             UserError: the database cannot be read, or the run is not there any more.
@@ -57,9 +61,11 @@ class GapSource:
         index = self._index
         is_at_end = wanted.stop > len(index)
         with Reader(self._database) as reader:
-            index.update(reader)
+            older = index.update(reader)
             if is_at_end:  # the end may have moved on
                 wanted = range(max(len(index) - len(wanted), 0), len(index))
+            elif not is_at_top:
+                wanted = range(wanted.start + older, wanted.stop + older)
             rows = index.rows(reader, wanted)
         assert index.record is not None
         groups = SeenGroups(
@@ -118,7 +124,9 @@ class GapScreen(Screen[None]):
         while True:
             self._asked.clear()
             try:
-                seen = await asyncio.to_thread(self._source.look, self._view.wanted)
+                seen = await asyncio.to_thread(
+                    self._source.look, self._view.wanted, is_at_top=self._view.is_at_top
+                )
             except UserError as error:
                 self._say(str(error))
             else:

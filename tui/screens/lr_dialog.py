@@ -43,7 +43,7 @@ class LrDialog(Dialog):
 
     def prepare(self) -> list[EventRecord]:
         """Read the changes."""
-        from engine.spec import check_lr  # noqa: F401  # slow, and `check` must not be
+        import engine.spec  # noqa: F401  # slow, and `check` must not be
         from engine.store.reading import Reader
 
         with Reader(self._database) as reader:
@@ -56,11 +56,10 @@ class LrDialog(Dialog):
 
     def check(self, values: Values) -> Wanted:
         """The learning rate, or how it goes on from now."""
-        from engine.spec import check_lr
+        from engine.commands import parse_settings
 
         new = number_or_schedule("lr", values["lr"], of="lr")
-        if not isinstance(new, str):
-            new = check_lr(new)
+        parse_settings({"lr": new})
         return Wanted("set", {"lr": new}, f"{lr_text(self.run.lr)} → {_said(new)}")
 
 

@@ -91,6 +91,7 @@ class NewRunScreen(ModalScreen[int | None]):
         self._requests = requests
         self._sources = list(material.sources)
         self._sessions = material.sessions
+        self._bundles = material.bundles
         self._notice = material.notice
         self._fork = material.fork
         self._source = self._sources[0]
@@ -110,6 +111,7 @@ class NewRunScreen(ModalScreen[int | None]):
             choices = {
                 "source": self._source_labels,
                 "session_kind": session_kinds,
+                "bundle": self._bundles,
                 "session_existing": self._sessions or ("",),
             }
             values = {**DEFAULTS, **self._source.values, "source": self._source.label}

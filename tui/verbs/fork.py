@@ -28,8 +28,8 @@ def fork(
     (--context "", --clip "") takes away what the parent has; --option and --schedule are added to its own.
 
     With the state the fork goes on from that step as its parent did, and --steps says where it ends. Without
-    it a run with a fresh optimiser begins at step 0, and stderr says why. For that in any case use
-    run --init-vector RUN:STEP.
+    it a run with a fresh optimiser begins at step 0, its schedules with it, and stderr says why. For that in
+    any case use run --init-vector RUN:STEP.
     """
     row = run_number(run), step_number(step)
     database = chosen_database(context, db)
@@ -54,6 +54,6 @@ def _queue(database: Path, row: tuple[int, int], options: RunOptions) -> int:
         names=[options.name],
         break_points=options.break_points or (),
     )
-    origin = point.origin(bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer)
+    origin = point.origin(method=spec.method, bundle=spec.bundle, norm=spec.norm, optimizer=spec.optimizer)
     print(f"run {run_id}: queued in {database}; from {origin}", file=sys.stderr)
     return run_id

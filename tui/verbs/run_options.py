@@ -13,6 +13,7 @@ import typer
 from engine.errors import UserError
 from engine.objective import TERMS
 from engine.optimizers import OPTIMIZERS
+from engine.population.options import METHODS
 from engine.texts import checked_text
 from engine.vector_files import SUFFIXES
 from tui.forms import Form
@@ -87,7 +88,8 @@ SplitOption = Annotated[
     typer.Option(
         "--split-sentences",
         rich_help_panel=_WHAT,
-        help="Split the texts of --target, --before and --context into their sentences.",
+        help="Split the texts of --target, --before and --context into their sentences, by the rules of "
+        "their languages (--target-lang, --source-lang).",
     ),
 ]
 
@@ -140,8 +142,27 @@ ObjectiveOption = Annotated[
         "--option",
         metavar="NAME=VALUE",
         rich_help_panel=_WHAT,
-        help="Option of a term, a constraint or an optimiser, as in noise.copies=8; once for each, one of "
-        "texts once for each text. `objectives` lists them with their defaults.",
+        help="Option of a term, a constraint, an optimiser or a method, as in noise.copies=8; once for each, "
+        "one of texts once for each text. `objectives` lists them with their defaults.",
+    ),
+]
+
+MethodOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(METHODS),
+        rich_help_panel=_HOW,
+        help="How z is sought: gradient descent on one z, or generations of texts of which the best are "
+        "kept; each row of those is decoded (gradient).",
+    ),
+]
+
+SentencesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=_HOW,
+        help="Begin a population search with the sentences of a file, one a line.",
     ),
 ]
 
@@ -223,7 +244,7 @@ SeedOption = Annotated[
 
 BundleOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", rich_help_panel=_WHERE, help="Model bundle (mini); `doctor` lists them."),
+    typer.Option(metavar="NAME", rich_help_panel=_WHERE, help="Model bundle (mini); `bundles` lists them."),
 ]
 
 DeviceOption = Annotated[
@@ -237,6 +258,15 @@ DtypeOption = Annotated[
         metavar="float32|bfloat16",
         rich_help_panel=_WHERE,
         help="Precision of the models' weights (float32).",
+    ),
+]
+
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="device|cpu",
+        rich_help_panel=_WHERE,
+        help="Where the encoder is kept; on the CPU it takes no memory of a card (device).",
     ),
 ]
 
@@ -291,6 +321,8 @@ class RunOptions:
     weight: WeightOption = None
     schedule: ScheduleOption = None
     option: ObjectiveOption = None
+    method: MethodOption = None
+    sentences: SentencesOption = None
     optimizer: OptimizerOption = None
     lr: LrOption = None
     clip: ClipOption = None
@@ -305,6 +337,7 @@ class RunOptions:
     bundle: BundleOption = None
     device: DeviceOption = None
     dtype: DtypeOption = None
+    encoder: EncoderOption = None
     vectors: VectorsOption = None
     measures: MeasuresOption = None
     session: SessionOption = None
@@ -331,12 +364,12 @@ class RunOptions:
             if value is not None
         }
         if self.target:
-            language = self.target_lang or base.target_lang
+            language = base.target_lang if self.target_lang is None else self.target_lang
             first, *others = self._sentences("target", self.target, language)
             fields |= {"target": first, "continuation": tuple(others)}
         for name, texts in (("before", self.before), ("context", self.between)):
             if texts:
-                language = self.source_lang or base.source_lang
+                language = base.source_lang if self.source_lang is None else self.source_lang
                 is_none = texts == [""]
                 fields[name] = () if is_none else tuple(self._sentences(name, texts, language))
         if (weights := weights_of(self.loss, self.weight)) is not None:
@@ -345,6 +378,14 @@ class RunOptions:
             fields["schedules"] = schedules_of(self.schedule, base.schedules)
         if self.option:
             fields["options"] = options_of(self.option, base.options)
+        if self.sentences is not None:
+            given_options = fields.get("options", base.options)
+            assert isinstance(given_options, Mapping)
+            of_file = {
+                "population.seeds": "sentences",
+                "population.sentences": read_sentences(self.sentences),
+            }
+            fields["options"] = {**given_options, **of_file}
         return fields
 
     def _sentences(self, field: str, texts: Sequence[str], language: str | None) -> list[str]:
@@ -467,6 +508,24 @@ def options_of(given: Sequence[str], base: Mapping[str, object]) -> dict[str, ob
     return options
 
 
+def read_sentences(file: Path) -> list[str]:
+    """The lines of a file that are not empty.
+
+    Raises:
+        UserError: it cannot be read, or there is none.
+    """
+    try:
+        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise UserError(f"sentences: {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"sentences: {file} is no text (byte {error.start} is not UTF-8)") from None
+    sentences = [line for line in lines if line]
+    if not sentences:
+        raise UserError(f"sentences: {file} has no line with a text")
+    return sentences
+
+
 def _pairs(option: str, given: Sequence[str], form: str) -> dict[str, list[str]]:
     """What stands behind each name, in the order of the command line."""
     pairs: dict[str, list[str]] = {}
@@ -491,10 +550,12 @@ _TEXTS = (
     "forcing",
     "source_lang",
     "target_lang",
+    "method",
     "optimizer",
     "bundle",
     "device",
     "dtype",
+    "encoder",
     "vectors",
     "measures",
 )

@@ -89,7 +89,8 @@ def set_(
             metavar="NAME=NUMBER|SCHEDULE...",
             show_default=False,
             help="lr or a loss term, and its new value: lr=0.005, fluency=0.1; 0 switches a term off. A "
-            "schedule begins at the next step: lr=cosine:0:100, fluency=linear:0.5:50.",
+            "schedule begins at the next step, with the value of then: lr=cosine:0:100, "
+            "fluency=linear:0.5:50; or with a number before it: lr=0.02:cosine:0:100.",
         ),
     ],
     no_wait: NoWaitOption = False,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -13,6 +14,7 @@ from tui.curves import Chart, Curves
 from tui.numbers import is_constant, loss_text, lr_text, norm_text, similarity_text
 from tui.sparkline import Range, braille_lines
 from tui.text import safe_text
+from tui.widgets.columns import term_title
 
 Line = list[tuple[str, str]]
 """Texts of a painted line with their tones."""
@@ -130,7 +132,8 @@ def strip_lines(
             [(safe_text(said, limit=width) if line == height // 2 else "", "scale")] for line in range(height)
         ]
     lines: list[Line] = [[] for _ in range(height)]
-    for place, (name, ranges) in enumerate(series):
+    for place, (key, ranges) in enumerate(series):
+        name = term_title(key) if chart == Chart.TERMS else key
         panel = (place + 1) * width // len(series) - place * width // len(series)
         room = panel - _GUTTER
         drawn, scale = _curve(chart, name, ranges, room, height, last, steps, is_log)
@@ -176,6 +179,8 @@ def _curve(
     edges = [""] * height
     if height > 2:
         edges[height // 2] = safe_text(f"log {name}" if is_log else name, limit=_GUTTER - 1)
+        if is_log and cell_len(name) > _GUTTER - 5 and height > 3:
+            edges[height // 2 - 1 : height // 2 + 1] = ["log", safe_text(name, limit=_GUTTER - 1)]
     if not known:
         return [""] * height, edges
     span = min(low for low, _ in known), max(high for _, high in known)

@@ -49,10 +49,15 @@ class Numbers(Enum):
     MEASURES = "what is measured of decoded rows"
     TERMS = "the loss terms"
 
-    @property
-    def following(self) -> "Numbers":
-        """The next one of the cycle."""
-        return following(Numbers, self)
+    @staticmethod
+    def there(terms: int, measures: Collection[str]) -> list["Numbers"]:
+        """Those that a run has; its only term is the loss itself."""
+        is_there = {Numbers.MEASURES: bool(measures), Numbers.TERMS: terms > 1}
+        return [numbers for numbers in Numbers if is_there.get(numbers, True)]
+
+    def after(self, terms: int, measures: Collection[str]) -> "Numbers":
+        """The next one of the cycle, in which a run of so many terms has only what there is of it."""
+        return following(Numbers.there(terms, measures), self)
 
 
 class Difference(Enum):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -60,7 +61,7 @@ class Form(Container):
         self._choices = dict(choices)
         self._errors: Mapping[str, str] = {}
         self._hints: Mapping[str, str] = {}
-        self._pane = FormPane()
+        self._pane = FormPane(1 + max(cell_len(field.label) for field in FIELDS.values()))
         self._editor = FieldEditor(Place.FORM, id="editor")
         self.current = next(iter(FIELDS))
         """Key of the field that is being edited."""

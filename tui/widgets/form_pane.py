@@ -16,9 +16,6 @@ from textual.strip import Strip
 from tui.actions import Place, bindings
 from tui.text import fit_text, safe_text
 
-LABEL = 18
-"""Cells before a value, one of them always empty."""
-
 _GAP = 2
 """Cells between a value and its note."""
 
@@ -73,8 +70,10 @@ class FormPane(ScrollView, can_focus=True, inherit_bindings=False):
     class Scrolled(Message):
         """Other lines are in view."""
 
-    def __init__(self) -> None:
+    def __init__(self, label_cells: int) -> None:
+        """A pane whose labels have so many cells, of which the last stays empty."""
         super().__init__()
+        self._label_cells = label_cells
         self._lines: tuple[FormLine, ...] = ()
 
     def show(self, lines: Sequence[FormLine]) -> None:
@@ -91,13 +90,13 @@ class FormPane(ScrollView, can_focus=True, inherit_bindings=False):
     def value_region(self, key: str) -> Region:
         """Where the value of a field stands, within the pane; may be out of view."""
         index = next(index for index, line in enumerate(self._lines) if line.key == key)
-        room = max(self.scrollable_content_region.width - LABEL, 1)
+        room = max(self.scrollable_content_region.width - self._label_cells, 1)
         width = min(self._lines[index].width or room, room)
-        return Region(LABEL, index - round(self.scroll_y), width, 1)
+        return Region(self._label_cells, index - round(self.scroll_y), width, 1)
 
     def note_room(self, key: str) -> int:
         """Cells that there are for the note of a field."""
-        room = self.scrollable_content_region.width - LABEL
+        room = self.scrollable_content_region.width - self._label_cells
         width = next(line.width for line in self._lines if line.key == key)
         return max(room - width - _GAP if width else room, 0)
 
@@ -150,11 +149,10 @@ class FormPane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _field(self, line: FormLine, width: int) -> list[Segment]:
         wrong = self._tone("wrong")
-        label = Segment(
-            fit_text(line.label, LABEL - 1) + " ", wrong if line.is_wrong else self._tone("label")
-        )
+        name = fit_text(line.label, self._label_cells - 1) + " "
+        label = Segment(name, wrong if line.is_wrong else self._tone("label"))
         note = wrong if line.is_wrong else self._tone("note")
-        room = max(width - LABEL, 0)
+        room = max(width - self._label_cells, 0)
         if not line.width:
             text, style = (line.note, note) if line.note else (line.value, Style.null())
             return [label, Segment(fit_text(text, room), style)]

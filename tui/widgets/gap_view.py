@@ -1,5 +1,6 @@
 """The gap of a run, painted line by line: four lines a group of steps, however many there are."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -61,6 +62,11 @@ class GapView(ScrollView, can_focus=False):
         return self._seen.last_steps[self.cursor] if self.cursor < len(self._seen.last_steps) else None
 
     @property
+    def is_at_top(self) -> bool:
+        """The oldest group is kept in view, whichever that is."""
+        return not self.follows and self.cursor == 0 and round(self.scroll_y) == 0
+
+    @property
     def wanted(self) -> range:
         """The groups whose rows are to be held: those in view, and some around them."""
         count = len(self._seen.first_steps)
@@ -73,9 +79,14 @@ class GapView(ScrollView, can_focus=False):
         """Show other groups, or more of them."""
         if seen == self._seen:
             return
+        step, offset = self.step, round(self.scroll_y) - self.cursor * GROUP_LINES
         self._seen = seen
+        if step is not None and not self.is_at_top:  # older groups may have come before it
+            self.cursor = bisect_left(seen.last_steps, step)
         self.cursor = min(self.cursor, max(len(seen.first_steps) - 1, 0))
         self._fit()
+        if not self.follows:
+            self.scroll_to(y=self.cursor * GROUP_LINES + offset, animate=False, force=True)
         self.refresh()
 
     def move(self, groups: int) -> None:

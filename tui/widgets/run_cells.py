@@ -98,4 +98,4 @@ class RunCells:
 
 def _name(record: RunRecord) -> str:
     """What tells a run apart from its neighbours: its name, or else what it is after."""
-    return record.name or record.target
+    return record.name or record.target_text

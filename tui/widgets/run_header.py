@@ -141,7 +141,9 @@ def _origin(view: HeaderView, room: int) -> str:
 def _aim(run: RunRecord, width: int) -> Content:
     """Where z starts, and the sentence that it is to make the model say."""
     room = max(width - len(_ARROW), 2)
-    target = safe_text(run.target, limit=max(room * 2 // 3, room - cell_len(safe_text(run.init, limit=room))))
+    target = safe_text(
+        run.target_text, limit=max(room * 2 // 3, room - cell_len(safe_text(run.init, limit=room)))
+    )
     init = safe_text(run.init, limit=room - cell_len(target))
     return Content.assemble(init, (_ARROW, _QUIET), (target, "bold"))
 
@@ -189,7 +191,7 @@ def _match(run: RunRecord) -> tuple[str, str]:
 def _progress(view: HeaderView, width: int) -> Content:
     run = view.run
     done = run.last_step or 0
-    left = f"step {done} of {run.steps} "
+    left = f"{run.step_word} {done} of {run.steps} "
     right = ""
     if view.steps_per_second is not None and not run.status.has_ended:
         remaining_s = (run.steps - done) / view.steps_per_second

@@ -290,7 +290,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def action_cycle_numbers(self) -> None:
         """Show the usual numbers, what is measured of decoded rows, or the loss terms."""
-        self._shows = self._shows.following
+        self._shows = self._shown_numbers.after(len(self._terms), self._trajectory.measures)
         self._forget_strips()
         self._fit()
         self.refresh()
@@ -401,14 +401,13 @@ class TrajectoryTable(ScrollView, can_focus=True):
         # Without the reactive's own layout, which would paint every line again although none may change.
         self.set_reactive(TrajectoryTable.virtual_size, size)
         self.vertical_scrollbar.window_virtual_size = size.height
-        newest = self._trajectory.newest
         columns = choose_columns(
             width - 2 * _MARGIN,
             self._trajectory.last_step or 0,
             cell_len(safe_text(self._target)),
-            terms=tuple(newest.terms) if newest else (),
+            terms=self._terms,
             measures=self._trajectory.measures,
-            shows=self._shows,
+            shows=self._shown_numbers,
             difference=self._difference,
             is_folded=self._folding is not None,
         )
@@ -420,6 +419,17 @@ class TrajectoryTable(ScrollView, can_focus=True):
             self.cursor = last_row
             self._show_from(max(lines - self._page(), 0))
         self.cursor = min(self.cursor, last_row)
+
+    @property
+    def _terms(self) -> tuple[str, ...]:
+        newest = self._trajectory.newest
+        return tuple(newest.terms) if newest else ()
+
+    @property
+    def _shown_numbers(self) -> Numbers:
+        """What was chosen, as long as the run has such numbers."""
+        there = Numbers.there(len(self._terms), self._trajectory.measures)
+        return self._shows if self._shows in there else Numbers.STANDARD
 
     def _page(self) -> int:
         return max(self.size.height - _HEADER_LINES, 1)
