@@ -238,7 +238,13 @@ class ExplorerApp(App[object]):
         self._leave_at_once()
 
     def _leave_at_once(self) -> None:
-        """End the app without asking anything of anybody; the view is kept."""
+        """End the app without asking anything of anybody; the view is kept.
+
+        A screen that is taken down while it is put up finds its own parts missing: it is waited for.
+        """
+        if self._explorer is not None and not self._explorer.is_mounted:
+            self._explorer.call_later(self._leave_at_once)
+            return
         memory, self._memory = self._memory, None  # a second signal finds a screen that is half gone
         if memory is not None and self._explorer is not None:
             memory.save(self._explorer.view)
