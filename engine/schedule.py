@@ -135,52 +135,57 @@ class WarmUp(Schedule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear(Schedule):
+class _Towards(Schedule):
+    """From the value to another in some steps, and then the other."""
+
+    end: float
+    steps: int
+
+    @classmethod
+    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
+        return cls(end=_end(texts[0], of=of), steps=_whole("N", texts[1], low=1))
+
+    @staticmethod
+    @abstractmethod
+    def _covered(share: float) -> float:
+        """Share of the way to the other value after a share of the steps."""
+
+    def _value(self, base: float, t: int) -> float:
+        return base + (self.end - base) * self._covered(t / self.steps) if t < self.steps else self.end
+
+    @property
+    def _name(self) -> str:
+        return self.form.split(":")[0]
+
+    def _text(self) -> str:
+        return f"{self._name}:{_canonical(self.end)}:{self.steps}"
+
+    def _description(self) -> str:
+        return f"{self._name} to {self.end:g} over {_steps(self.steps)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(_Towards):
     """From the value to another in a straight line."""
 
     form = "linear:END:N"
     does = "in a straight line from the value to END over N steps"
 
-    end: float
-    steps: int
-
-    @classmethod
-    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
-        return cls(end=_end(texts[0], of=of), steps=_whole("N", texts[1], low=1))
-
-    def _value(self, base: float, t: int) -> float:
-        return base + (self.end - base) * (t / self.steps) if t < self.steps else self.end
-
-    def _text(self) -> str:
-        return f"linear:{_canonical(self.end)}:{self.steps}"
-
-    def _description(self) -> str:
-        return f"linear to {self.end:g} over {_steps(self.steps)}"
+    @staticmethod
+    def _covered(share: float) -> float:
+        return share
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine(Schedule):
+class Cosine(_Towards):
     """From the value to another along half a cosine."""
 
     form = "cosine:END:N"
     does = "along half a cosine from the value to END over N steps"
 
-    end: float
-    steps: int
-
-    @classmethod
-    def _read(cls, texts: Sequence[str], *, of: str) -> Self:
-        return cls(end=_end(texts[0], of=of), steps=_whole("N", texts[1], low=1))
-
-    def _value(self, base: float, t: int) -> float:
-        covered = (1 - math.cos(math.pi * t / self.steps)) / 2
-        return base + (self.end - base) * covered if t < self.steps else self.end
-
-    def _text(self) -> str:
-        return f"cosine:{_canonical(self.end)}:{self.steps}"
-
-    def _description(self) -> str:
-        return f"cosine to {self.end:g} over {_steps(self.steps)}"
+    @staticmethod
+    def _covered(share: float) -> float:
+        return (1 - math.cos(math.pi * share)) / 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,10 @@ class TerminalGone(Message):
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's own, which ends an app in order when its terminal is gone.
+    """Textual's driver, with which an app ends in order when its terminal is gone.
 
-    Its writer thread ends at the first write that fails. What is written then fills a queue that nobody
-    reads, and the app waits for room in it for good, with the last things it writes at the latest.
+    By itself Textual's writer thread ends at the first write that fails; what is written after that fills a
+    queue that nobody reads, and the app waits for room in it for good.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
