@@ -34,10 +34,9 @@ class Cache:
         """
         self.contributions = list(contributions)
         first = self.contributions[0]
-        shape = (len(first), heads, positions, hypotheses, head_dim)
-        # Zeros, because what is hidden still has to be finite.
-        self._keys = [first.new_zeros(shape) for _ in self.contributions]  # (R, A, L, B, E) each
-        self._values = [first.new_zeros(shape) for _ in self.contributions]
+        shape = (2, len(first), heads, positions, hypotheses, head_dim)
+        # Zeros, because what is hidden still has to be finite. Keys, then values: # (2, R, A, L, B, E) each
+        self._kept = [first.new_zeros(shape) for _ in self.contributions]
         # Hypothesis, position, slot: 0 where an ancestor wrote, else -inf.
         self._ancestry = first.new_full((len(first), hypotheses, positions, hypotheses), -torch.inf)
         self._ancestry[:, :, 0, 0] = 0
@@ -47,7 +46,7 @@ class Cache:
     @property
     def positions(self) -> int:
         """L"""
-        return self._keys[0].shape[2]
+        return self._kept[0].shape[3]
 
     def restart(self, contributions: Sequence[Tensor]) -> None:
         """Forget everything, and take up as many rows anew in the same memory.
@@ -55,7 +54,7 @@ class Cache:
         Args:
             contributions: as to the constructor.
         """
-        torch._foreach_zero_([*self._keys, *self._values])
+        torch._foreach_zero_(self._kept)
         torch._foreach_copy_(self.contributions, list(contributions))
         self._ancestry.fill_(-torch.inf)
         self._ancestry[:, :, 0, 0] = 0
@@ -74,16 +73,16 @@ class Cache:
             return None
         return self._ancestry[:, :hypotheses, :extent].flatten(2).unsqueeze(1)
 
-    def write(self, layer: int, position: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Keep what the first H hypotheses have at a position (1,). # (R, A, H, E)"""
-        hypotheses = keys.shape[2]
-        for kept, given in ((self._keys[layer], keys), (self._values[layer], values)):
-            kept[:, :, :, :hypotheses].index_copy_(2, position, given.unsqueeze(2))
+    def write(self, layer: int, position: Tensor, keys_and_values: Tensor) -> None:
+        """Keep what the first H hypotheses have at a position (1,). # (2, R, A, H, E)"""
+        hypotheses = keys_and_values.shape[3]
+        kept = self._kept[layer][..., :hypotheses, :]
+        kept.index_copy_(3, position, keys_and_values.unsqueeze(3))
 
     def read(self, layer: int, extent: int | None) -> tuple[Tensor, Tensor]:
         """Keys and values of the first X positions, of all where it is None. # (R, A, X · B, E)"""
-        keys, values = self._keys[layer], self._values[layer]
-        return keys[:, :, :extent].flatten(2, 3), values[:, :, :extent].flatten(2, 3)
+        keys, values = self._kept[layer][:, :, :, :extent].flatten(3, 4).unbind()
+        return keys, values
 
     def follow(self, position: Tensor) -> None:
         """Have the only hypothesis of each row go on to a position (1,)."""
@@ -106,21 +105,19 @@ class Cache:
     def select(self, rows: Tensor) -> None:
         """Keep some rows only, by their numbers (K,)."""
         self.contributions = [tensor[rows] for tensor in self.contributions]
-        self._keys = [tensor[rows] for tensor in self._keys]
-        self._values = [tensor[rows] for tensor in self._values]
+        self._kept = [tensor[:, rows] for tensor in self._kept]
         self._ancestry = self._ancestry[rows]
 
     def extend(self, positions: int) -> None:
         """Make room for more positions."""
-        self._keys = [_extended(tensor, positions, 0) for tensor in self._keys]
-        self._values = [_extended(tensor, positions, 0) for tensor in self._values]
-        self._ancestry = _extended(self._ancestry, positions, -torch.inf)
+        self._kept = [_extended(tensor, 3, positions, 0) for tensor in self._kept]
+        self._ancestry = _extended(self._ancestry, 2, positions, -torch.inf)
 
 
-def _extended(tensor: Tensor, length: int, fill: float) -> Tensor:
-    """The tensor with its third dimension made longer."""
+def _extended(tensor: Tensor, dimension: int, length: int, fill: float) -> Tensor:
+    """The tensor with a dimension made longer."""
     shape = list(tensor.shape)
-    shape[2] = length
+    shape[dimension] = length
     longer = tensor.new_full(shape, fill)
-    longer[:, :, : tensor.shape[2]] = tensor
+    longer.narrow(dimension, 0, tensor.shape[dimension]).copy_(tensor)
     return longer

@@ -39,7 +39,9 @@ class GraphDecoder:
         self._batches: OrderedDict[tuple[int, ...], _FixedBatch] = OrderedDict()
         self._lock = Lock()
 
-    def __call__(self, embeddings: Tensor, rows: Rows, symbols: Symbols, *, beam: int) -> list[Tensor]:
+    def __call__(
+        self, embeddings: Tensor, rows: Rows, symbols: Symbols, *, beam: int, least: int = 1
+    ) -> list[Tensor]:
         """Tokens of the texts of R embeddings, `</s>` included.
 
         Args:
@@ -47,13 +49,14 @@ class GraphDecoder:
             rows: how their texts begin and end; on the CPU.
             symbols: of the vocabulary.
             beam: hypotheses kept for each row; 1 is greedy.
+            least: rows that the batch has at least.
 
         Raises:
             FloatingPointError: logits are not numbers.
         """
         count, prompt_length = rows.prompts.shape
         last = int(rows.last.max())
-        size = _power_of_two(count)
+        size = _power_of_two(max(count, least))
         positions = max(FEWEST_POSITIONS, _power_of_two(last + 1))
         # Rows that fill up the batch end as soon as they can.
         filled = Rows(

@@ -9,19 +9,22 @@ from fairseq2.models.transformer import (
     StandardTransformerDecoderLayer,
     TransformerEmbeddingFrontend,
 )
-from fairseq2.nn import SinusoidalPositionEncoder
+from fairseq2.nn import SinusoidalPositionEncoder, TiedProjection
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from engine.decoding.cache import Cache
+from engine.fast.feed_forward import feed_forward
 from engine.fast.joined import joined, joined_biases
+from engine.fast.padded import padded
+from engine.fast.residual import add_and_norm, norm_of
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
 class IncrementalDecoder:
-    """A SONAR decoder's own modules, in the order in which a position passes through them.
+    """What a SONAR decoder computes, of its own weights, one position after the other.
 
     Attention to the embedding has one key, so its softmax is 1 and it adds `output_proj(v_proj(z))` at every
     position and for every token: that is computed once, and its queries, keys and norm never are.
@@ -38,13 +41,17 @@ class IncrementalDecoder:
         """
         self._decoder = decoder
         self._frontend = _a(TransformerEmbeddingFrontend, decoder.decoder_frontend)
-        self._stack = _a(StandardTransformerDecoder, decoder.decoder)
-        self._layers = [_a(StandardTransformerDecoderLayer, layer) for layer in self._stack.layers]
-        self._attentions = [_a(StandardMultiheadAttention, layer.self_attn) for layer in self._layers]
+        stack = _a(StandardTransformerDecoder, decoder.decoder)
+        layers = [_a(StandardTransformerDecoderLayer, layer) for layer in stack.layers]
+        self._attentions = [_a(StandardMultiheadAttention, layer.self_attn) for layer in layers]
         self._query_key_value = [_joined(attention) for attention in self._attentions]
-        self._to_embedding = [
-            _a(StandardMultiheadAttention, layer.encoder_decoder_attn) for layer in self._layers
-        ]
+        self._attention_norms = [norm_of(layer.self_attn_layer_norm) for layer in layers]
+        self._feed_forward_norms = [norm_of(layer.ffn_layer_norm) for layer in layers]
+        self._feed_forwards = [feed_forward(layer.ffn) for layer in layers]
+        self._last_norm = norm_of(stack.layer_norm)
+        self._to_embedding = [_a(StandardMultiheadAttention, layer.encoder_decoder_attn) for layer in layers]
+        projection = _a(TiedProjection, decoder.final_proj)
+        self._vocabulary, self._output = len(projection.weight), padded(projection.weight)
         # The first row of fairseq2's table is for padding. # (S, D), float32
         self._positions = _a(SinusoidalPositionEncoder, self._frontend.pos_encoder).freqs[1:]
 
@@ -70,13 +77,18 @@ class IncrementalDecoder:
         )
 
     def contributions(self, embeddings: Tensor) -> list[Tensor]:
-        """What attention to the embedding adds, layer by layer. # (R, D) to (R, 1, D) each"""
+        """What attention to the embedding adds, layer by layer. # (R, D) to (R, 1, D) each
+
+        The bias of self-attention's output is added with it.
+        """
         if self._decoder.post_sentemb_proj is not None:
             embeddings = self._decoder.post_sentemb_proj(embeddings)
-        return [
-            attention.output_proj(attention.v_proj(embeddings)).unsqueeze(1)
-            for attention in self._to_embedding
-        ]
+        contributions = []
+        for before, attention in zip(self._attentions, self._to_embedding, strict=True):
+            added = attention.output_proj(attention.v_proj(embeddings)).unsqueeze(1)
+            output: Any = before.output_proj
+            contributions.append(added if output.bias is None else added + output.bias)
+        return contributions
 
     def __call__(self, tokens: Tensor, position: Tensor, cache: Cache, *, extent: int | None) -> Tensor:
         """Logits of what comes after one more token of each hypothesis.
@@ -89,27 +101,32 @@ class IncrementalDecoder:
                 cache has are looked at, those to come hidden.
 
         Returns:
-            (R, H, V), in the weights' precision.
+            (R, H, V'), in the weights' precision: −∞ from V on.
         """
         hidden: Tensor = self._frontend.embed(tokens)  # (R, H, D)
         if self._frontend.scale != 1.0:
             hidden = hidden * self._frontend.scale
         hidden = (hidden.float() + self._positions.index_select(0, position)).type_as(hidden)
         mask = cache.mask(tokens.shape[1], extent)
-        for number, (layer, attention) in enumerate(zip(self._layers, self._attentions, strict=True)):
-            joint = linear(layer.self_attn_layer_norm(hidden), *self._query_key_value[number])
-            queries, keys, values = (
-                part.transpose(1, 2)  # (R, A, H, E)
-                for part in joint.view(*tokens.shape, 3, attention.num_heads, -1).unbind(2)
+        added = None
+        for number, attention in enumerate(self._attentions):
+            hidden, normed = add_and_norm(hidden, added, None, self._attention_norms[number])
+            joint = linear(normed, *self._query_key_value[number])
+            by_head = joint.view(*tokens.shape, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+            cache.write(number, position, by_head[1:])
+            attended = scaled_dot_product_attention(
+                by_head[0], *cache.read(number, extent), attn_mask=mask
+            )  # (R, A, H, E)
+            output: Any = attention.output_proj
+            added = linear(attended.transpose(1, 2).flatten(2), output.weight)
+            hidden, normed = add_and_norm(
+                hidden, added, cache.contributions[number], self._feed_forward_norms[number]
             )
-            cache.write(number, position, keys, values)
-            attended = scaled_dot_product_attention(queries, *cache.read(number, extent), attn_mask=mask)
-            hidden = hidden + attention.output_proj(attended.transpose(1, 2).flatten(2))
-            hidden = hidden + cache.contributions[number]
-            hidden = hidden + layer.ffn(layer.ffn_layer_norm(hidden))
-        if self._stack.layer_norm is not None:
-            hidden = self._stack.layer_norm(hidden)
-        return self._decoder.final_proj(hidden)
+            added = self._feed_forwards[number](normed)
+        _, normed = add_and_norm(hidden, added, None, self._last_norm)
+        logits = linear(normed, self._output)
+        logits[..., self._vocabulary :] = -torch.inf
+        return logits
 
 
 def _a(kind: type[_Module], module: object) -> _Module:

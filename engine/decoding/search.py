@@ -11,6 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from engine.fast.softmax import losses_and_errors
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -148,11 +150,12 @@ class BeamSearch(Search):
         self._scores = torch.zeros(self.fed.shape, device=self.fed.device)  # (R, B), log-probabilities
         self._best = torch.full_like(self._scores[:, 0], -torch.inf)  # (R,), of the best finished text
         self._finished = torch.zeros_like(self.ends)  # (R,), number of finished texts
+        self._end = torch.full_like(self.ends[:1], symbols.end)  # (1,)
 
     def follow_prompt(self, logits: Tensor, position: Tensor) -> None:
         super().follow_prompt(logits, position)
-        log_probabilities = logits.log_softmax(dim=-1, dtype=torch.float32).squeeze(1)  # (R, V)
-        self._scores[:, :1] += log_probabilities.gather(1, self.fed[:, :1])
+        of_fed, _ = losses_and_errors(logits.squeeze(1), self.fed[:, 0], logits.shape[-1], None)  # (R,)
+        self._scores[:, 0] -= of_fed
 
     def choose(self, logits: Tensor, position: Tensor) -> None:
         scores, parents, tokens = self._continuations(logits, position)
@@ -172,13 +175,19 @@ class BeamSearch(Search):
     def _continuations(self, logits: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores, parents and tokens of the best 2 · B continuations, the best first. # (R, 2B) each"""
         hypotheses, count = logits.shape[1], 2 * self._beam
-        log_probabilities = logits.log_softmax(dim=-1, dtype=torch.float32)  # (R, H, V)
+        # log softmax(x) is x less one number: the likeliest tokens are found among the logits as they are.
+        of_end, _ = losses_and_errors(
+            logits.flatten(0, 1), self._end.expand(logits.shape[:2].numel()), logits.shape[-1], None
+        )  # (R · H,), −log p(</s>)
+        of_end = of_end.view(-1, hypotheses, 1)
+        logarithms = logits[..., self._symbols.end].unsqueeze(2) + of_end  # (R, H, 1)
         if self._symbols.pad is not None:
-            log_probabilities[..., self._symbols.pad] = -torch.inf
-        top, tokens = log_probabilities.topk(count)  # (R, H, 2B)
+            logits[..., self._symbols.pad] = -torch.inf
+        top, tokens = logits.topk(count)  # (R, H, 2B)
+        top = top - logarithms
         must_end = (position >= self._rows.last)[:, None, None]  # (R, 1, 1)
         only_end = torch.full_like(top, -torch.inf)
-        only_end[..., 0] = log_probabilities[..., self._symbols.end]
+        only_end[..., :1] = -of_end
         top = torch.where(must_end, only_end, top)
         tokens = torch.where(must_end, self._symbols.end, tokens)
         totals = top + self._scores[:, :hypotheses, None]

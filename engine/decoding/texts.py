@@ -28,6 +28,7 @@ def decode(
     beam: int,
     max_tokens: int | Sequence[int],
     language: str | Sequence[str | None] | None = None,
+    together: int | None = None,
 ) -> list[str]:
     """Decode N embeddings together, by fairseq2's beam search.
 
@@ -50,6 +51,8 @@ def decode(
             decoder's own limit holds besides.
         language: to decode into, as the bundle's tokenizer names it, of all or of each; None: the bundle's
             own.
+        together: on CUDA, decode so many embeddings at once, a power of two, with empty places where there
+            are fewer: then a text does not depend on how many there are. None: as many as there are.
 
     Returns:
         N texts, as the model made them: they may hold anything, control characters too.
@@ -69,14 +72,16 @@ def decode(
     if vocabulary.eos_idx is None:
         raise ValueError("the tokenizer has no </s>")
     symbols = Symbols(vocabulary.eos_idx, vocabulary.pad_idx)
-    together = 1 << max(0, (MOST_LOGITS // (beam * vocabulary.size)).bit_length() - 1)  # a power of two
+    most_together = 1 << max(0, (MOST_LOGITS // (beam * vocabulary.size)).bit_length() - 1)  # a power of two
+    at_once = most_together if together is None else min(together, most_together)
     to_text = bundle.decoder_tokenizer.create_decoder(skip_special_tokens=True)
     texts = []
-    for first in range(0, count, together):
-        some = slice(first, first + together)
+    for first in range(0, count, at_once):
+        some = slice(first, first + at_once)
         if bundle.device.type == "cuda":
-            graphs = _graphs.setdefault(bundle, GraphDecoder(decoder, capture_on(bundle.device)))
-            found = graphs(sources[some], rows.chosen(some), symbols, beam=beam)
+            graphs = _graphs.setdefault(bundle, GraphDecoder(decoder, capture_on(bundle.device, "decoding")))
+            least = 1 if together is None else at_once
+            found = graphs(sources[some], rows.chosen(some), symbols, beam=beam, least=least)
         else:
             found = decode_step_by_step(decoder, sources[some], rows.chosen(some), symbols, beam=beam)
         texts += [to_text(tokens) for tokens in found]

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.fast.softmax import losses_and_errors
+
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
     """The gradient with respect to the hidden states is made together with the loss.
@@ -14,41 +16,41 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, tokens: Tensor) -> Tensor:
-        wide = torch.promote_types(hidden.dtype, torch.float32)
-        log_probabilities = _product(hidden, weight, wide).log_softmax(dim=-1)  # (K, V)
-        places = tokens.unsqueeze(-1)  # (K, 1)
-        losses = log_probabilities.gather(-1, places).squeeze(-1).neg()  # (K,)
-        if ctx.needs_input_grad[0]:
-            # softmax − one-hot: the derivative of the loss by the logits, in their own place.
-            errors = log_probabilities.exp_()
-            errors.scatter_add_(-1, places, errors.new_full(places.shape, -1.0))
-            ctx.save_for_backward(errors.to(weight.dtype) @ weight)  # (K, D)
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, tokens: Tensor, vocabulary: int) -> Tensor:
+        logits = _product(hidden, weight)  # (K, V')
+        errors_dtype = weight.dtype if ctx.needs_input_grad[0] else None
+        losses, errors = losses_and_errors(logits, tokens, vocabulary, errors_dtype)
+        if errors is not None:
+            ctx.save_for_backward(errors @ weight)  # (K, D)
         return losses
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (per_loss,) = ctx.saved_tensors
-        return (gradients[0].unsqueeze(-1) * per_loss).to(per_loss.dtype), None, None
+        return (gradients[0].unsqueeze(-1) * per_loss).to(per_loss.dtype), None, None, None
 
 
-def _product(hidden: Tensor, weight: Tensor, wide: torch.dtype) -> Tensor:
-    """Logits in the wider precision: a card need not round them to bfloat16 on the way. # (K, V)"""
+def _product(hidden: Tensor, weight: Tensor) -> Tensor:
+    """Logits in float32 at least: a card need not round them to bfloat16 on the way. # (K, V')"""
+    wide = torch.promote_types(hidden.dtype, torch.float32)
     if hidden.is_cuda and hidden.dtype != wide:
         return torch.mm(hidden, weight.T, out_dtype=wide)
     return (hidden @ weight.T).to(wide)
 
 
-def projected_cross_entropy(hidden: Tensor, weight: Tensor, tokens: Tensor) -> Tensor:
+def projected_cross_entropy(hidden: Tensor, weight: Tensor, tokens: Tensor, *, vocabulary: int) -> Tensor:
     """−log softmax(W h)[token] in nats, differentiable in the hidden states alone, once.
 
     Args:
         hidden: (K, D)
-        weight: (V, D)
+        weight: its rows from V on, if there are any, are zeros. # (V', D)
         tokens: (K,)
+        vocabulary: V
 
     Returns:
         (K,), in float32 or the precision of the hidden states if that is higher.
     """
-    losses: Tensor = _ProjectedCrossEntropy.apply(hidden, weight, tokens)  # type: ignore[no-untyped-call]
+    losses: Tensor = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, tokens, vocabulary
+    )
     return losses

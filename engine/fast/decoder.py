@@ -5,6 +5,7 @@ layer it is one vector, the same at every position: `output_proj(v_proj(z))`. Th
 projections is made once, for all layers, and queries, keys and the norm before them are never computed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +16,24 @@ from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderMode
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.fast.attention import causal_attention
+from engine.fast.feed_forward import feed_forward
 from engine.fast.joined import joined, joined_biases
+from engine.fast.padded import padded
+from engine.fast.residual import Norm, add_and_norm, norm_of
 
 
 @dataclass(frozen=True)
 class _Layer:
     """The weights of one layer that a forward pass reads."""
 
-    attention_norm: nn.Module
+    attention_norm: Norm
     query_key_value: Tensor
     query_key_value_bias: Tensor | None
-    head_dim: int
+    heads: int
     attention_output: Tensor
-    feed_forward_norm: nn.Module
-    feed_forward: nn.Module
+    feed_forward_norm: Norm
+    feed_forward: Callable[[Tensor], Tensor]
 
 
 class FastDecoder:
@@ -40,15 +45,14 @@ class FastDecoder:
         decoder: Any = model.decoder
         modules = [_checked(layer) for layer in decoder.layers]
         self._layers = [_weights(layer) for layer in modules]
-        self._last_norm = decoder.layer_norm
+        self._last_norm = norm_of(decoder.layer_norm)
         self._context, self._context_bias = _contexts(modules)  # (L · D, E), (L · D,)
+        projection: Any = model.final_proj
+        self.vocabulary = len(projection.weight)
+        """V"""
 
-    @property
-    def output_weight(self) -> Tensor:
-        """Maps a hidden state to logits. # (V, D)"""
-        projection: Any = self._model.final_proj
-        weight: Tensor = projection.weight.data
-        return weight
+        self.output_weight = padded(projection.weight)
+        """Maps a hidden state to logits; rows of zeros follow those of the tokens. # (V', D)"""
 
     def beginning(self, tokens: Tensor) -> Tensor:
         """What does not depend on the embedding: tokens, positions, the first layer's self-attention.
@@ -61,7 +65,8 @@ class FastDecoder:
         """
         with torch.no_grad():
             fed, _ = self._model.decoder_frontend(tokens, BatchLayout.of(tokens))
-            begun: Tensor = fed + self._self_attention(self._layers[0], fed)
+            first = self._layers[0]
+            begun: Tensor = fed + self._self_attention(first, first.attention_norm(fed))
         return begun
 
     def __call__(self, embeddings: Tensor, beginning: Tensor) -> Tensor:
@@ -84,29 +89,24 @@ class FastDecoder:
             source = self._model.post_sentemb_proj(source)
         contexts = F.linear(source, self._context, self._context_bias)
         by_layer = contexts.view(len(source), len(self._layers), 1, -1).unbind(1)  # (N, 1, D) each
-        hidden = beginning
+        hidden, added = beginning, None
         for number, (layer, context) in enumerate(zip(self._layers, by_layer, strict=True)):
             if number:
-                hidden = hidden + self._self_attention(layer, hidden)
-            hidden = hidden + context
-            hidden = hidden + layer.feed_forward(layer.feed_forward_norm(hidden))
-        last: Tensor = hidden if self._last_norm is None else self._last_norm(hidden)
-        return last
+                hidden, normed = add_and_norm(hidden, added, None, layer.attention_norm)
+                added = self._self_attention(layer, normed)
+            hidden, normed = add_and_norm(hidden, added, context, layer.feed_forward_norm)
+            added = layer.feed_forward(normed)
+        return add_and_norm(hidden, added, None, self._last_norm)[1]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of every token. # (…, D) to (…, V)"""
         logits: Tensor = self._model.final_proj(hidden)
         return logits
 
-    def _self_attention(self, layer: _Layer, hidden: Tensor) -> Tensor:
-        """Causal self-attention, but for the output's bias, which is among the context's. # (N, T, D)"""
-        joint = F.linear(layer.attention_norm(hidden), layer.query_key_value, layer.query_key_value_bias)
-        by_head = joint.view(*joint.shape[:2], 3, -1, layer.head_dim).transpose(
-            1, 3
-        )  # (N, heads, 3, T, head_dim)
-        query, key, value = by_head.unbind(2)
-        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return F.linear(attended.transpose(1, 2).flatten(2), layer.attention_output)
+    def _self_attention(self, layer: _Layer, normed: Tensor) -> Tensor:
+        """Causal self-attention, but for the output's bias, which is among the contexts'. # (N, T, D)"""
+        joint = F.linear(normed, layer.query_key_value, layer.query_key_value_bias)
+        return F.linear(causal_attention(joint, layer.heads), layer.attention_output)
 
 
 def _checked(layer: nn.Module) -> StandardTransformerDecoderLayer:
@@ -119,13 +119,13 @@ def _weights(layer: StandardTransformerDecoderLayer) -> _Layer:
     attention: Any = layer.self_attn
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     return _Layer(
-        attention_norm=layer.self_attn_layer_norm,
+        attention_norm=norm_of(layer.self_attn_layer_norm),
         query_key_value=joined([projection.weight for projection in projections]),
         query_key_value_bias=joined_biases([projection.bias for projection in projections]),
-        head_dim=attention.head_dim,
+        heads=attention.num_heads,
         attention_output=attention.output_proj.weight.data,
-        feed_forward_norm=layer.ffn_layer_norm,
-        feed_forward=layer.ffn,
+        feed_forward_norm=norm_of(layer.ffn_layer_norm),
+        feed_forward=feed_forward(layer.ffn),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -118,7 +119,7 @@ class SonarLLM(nn.Module):
         tensors = _rename_published(published.tensors)
         weights_path = published.files[0] if len(published.files) == 1 else path
         check_weights(weights_path, tensors, model, called=_published_name)
-        return model, Weights(published.files, tensors)
+        return model, replace(published, tensors=tensors)
 
     def load(self, weights: Weights, *, device: torch.device, dtype: torch.dtype) -> None:
         """Fill a model on the meta device."""

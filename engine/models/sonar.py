@@ -34,8 +34,9 @@ from torch import nn
 
 from engine.bundles import Bundle, is_card
 from engine.cards import cache_directory, is_address
-from engine.downloads import fetch_file
+from engine.downloads import Progress, fetch_file
 from engine.errors import UserError
+from engine.models.digest import file_identity
 from engine.models.weights import Weights, check_weights, fill, is_mappable
 
 _HUBS: dict[str, Any] = {"encoder": get_sonar_text_encoder_hub, "decoder": get_sonar_text_decoder_hub}
@@ -60,6 +61,7 @@ class SonarPart:
         """
         hub = _HUBS[self.kind]()
         with explained(self.kind):
+            identity = file_identity(self.checkpoint)
             model: nn.Module = hub.create_new_model(deepcopy(self.config), meta=True, dtype=torch.float32)
             try:
                 tensors = dict(
@@ -72,7 +74,7 @@ class SonarPart:
                     f"{self.kind}: {self.checkpoint}: is no checkpoint of a SONAR {self.kind}"
                 ) from error
         check_weights(self.checkpoint, tensors, model)
-        return model, Weights((self.checkpoint,), tensors)
+        return model, Weights((self.checkpoint,), (identity,), tensors)
 
 
 def load_part(model: nn.Module, weights: Weights, *, device: torch.device, dtype: torch.dtype) -> None:
@@ -81,8 +83,13 @@ def load_part(model: nn.Module, weights: Weights, *, device: torch.device, dtype
     reset_non_persistent_buffers(model)
 
 
-def find_part(kind: str, bundle: Bundle) -> SonarPart:
+def find_part(kind: str, bundle: Bundle, *, progress: Progress | None = None) -> SonarPart:
     """The encoder or decoder of a bundle; downloaded where it is not here.
+
+    Args:
+        kind: `encoder` or `decoder`.
+        bundle: Which names it.
+        progress: Called now and then while it is downloaded.
 
     Raises:
         UserError: card, architecture or file is unknown, or it can not be downloaded.
@@ -91,11 +98,11 @@ def find_part(kind: str, bundle: Bundle) -> SonarPart:
     with explained(kind):
         if is_card(source):
             card = get_asset_store().retrieve_card(source)
-            return SonarPart(kind, _file_of(kind, card, "checkpoint"), hub.get_model_config(card))
+            return SonarPart(kind, _file_of(kind, card, "checkpoint", progress), hub.get_model_config(card))
         if bundle.architecture not in hub.get_archs():
             known = ", ".join(sorted(hub.get_archs()))
             raise UserError(f"{kind}: architecture {bundle.architecture!r} is unknown; there are {known}")
-        return SonarPart(kind, _file_at(kind, source), hub.get_arch_config(bundle.architecture))
+        return SonarPart(kind, _file_at(kind, source, progress), hub.get_arch_config(bundle.architecture))
 
 
 def find_tokenizers(bundle: Bundle) -> tuple[Tokenizer, Tokenizer]:
@@ -121,20 +128,20 @@ def _tokenizer_of_card(name: str) -> Tokenizer:
     return load_tokenizer(name)
 
 
-def _file_at(part: str, source: str) -> Path:
+def _file_at(part: str, source: str, progress: Progress | None = None) -> Path:
     """A file by its path, or by its address."""
     if is_address(source):
-        return fetch_file(part, source)
+        return fetch_file(part, source, progress=progress)
     if not Path(source).exists():
         raise UserError(f"{part}: {source}: no such file")
     return Path(source)
 
 
-def _file_of(part: str, card: AssetCard, field: str) -> Path:
+def _file_of(part: str, card: AssetCard, field: str, progress: Progress | None = None) -> Path:
     """The file that a card names; fairseq2's own download does not go on where one was interrupted."""
     uri = card.field(field).as_uri()
     if is_address(str(uri)) and not str(uri).endswith((".zip", ".tar", ".tar.gz", ".tgz")):
-        return fetch_file(part, str(uri))
+        return fetch_file(part, str(uri), progress=progress)
     return get_asset_download_manager().download_model(uri)
 
 

@@ -53,9 +53,9 @@ def test_steps_are_the_decoders_own_pass(bundle: LoadedBundle, beam: int, fixed_
         logits = decoder(pasts[:, :, -1], position, cache, extent=extent)
         for hypothesis in range(pasts.shape[1]):
             expected = whole(bundle, embeddings, pasts[:, hypothesis])[:, -1]
-            torch.testing.assert_close(
-                logits[:, hypothesis].log_softmax(dim=-1), expected, atol=1e-5, rtol=1e-5
-            )
+            found = logits[:, hypothesis].log_softmax(dim=-1)
+            torch.testing.assert_close(found[:, :size], expected, atol=1e-5, rtol=1e-5)
+            assert (found[:, size:] == -torch.inf).all()
         position += 1
         if fed >= 1:  # the prompt, of two tokens, has one hypothesis
             parents = torch.randint(0, pasts.shape[1], (ROWS, beam), generator=random)

@@ -169,7 +169,7 @@ def test_nothing_is_computed_for_the_frozen_weights(bundle: LoadedBundle) -> Non
 
     class Counting(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-            if function.overloadpacket.__name__ in ("mm", "addmm", "bmm"):
+            if function.overloadpacket.__name__ in ("mm", "addmm", "_addmm_activation", "bmm"):
                 products.append(function.overloadpacket.__name__)
             return function(*args, **(kwargs or {}))
 

@@ -1,0 +1,51 @@
+"""Kernels of this project's own, where a card can compile them."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+Kernels = TypeVar("Kernels")
+
+
+def compiled(
+    what: str, device: torch.device, load: Callable[[], Kernels], check: Callable[[Kernels], None]
+) -> Kernels | None:
+    """Kernels that were tried, or None where there are none: off cards, without Triton or a C compiler.
+
+    What torch.compile compiles must not ask for them: it makes its own.
+
+    Args:
+        what: they compute.
+        device: where.
+        load: imports them.
+        check: runs them, and raises ArithmeticError if they are wrong.
+    """
+    if device.type != "cuda":
+        return None
+    try:
+        kernels = load()
+        check(kernels)
+    except Exception as error:  # the compiler's, the driver's or the system's: none is a reason to stop
+        reason = " ".join(str(error).split())[:200]
+        logging.getLogger(__name__).warning(
+            "%s on %s: without kernels of its own, hence slower: %s: %s",
+            what,
+            device,
+            type(error).__name__,
+            reason,
+        )
+        return None
+    return kernels
+
+
+def drawn(*shape: int, device: torch.device) -> torch.Tensor:
+    """Normally distributed numbers, the same ones every time."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+def check_alike(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    """Raise ArithmeticError where values differ by more than a share of them, or of 1."""
+    if not torch.allclose(found.float(), expected.float(), rtol=tolerance, atol=tolerance):
+        raise ArithmeticError("its values are wrong")
