@@ -9,7 +9,6 @@ one another. N = 1 is the common case, not another path.
 """
 
 import math
-import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -19,18 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoded_rows import DECODED_LENGTH_FACTOR, DecodedRow, decode_rows
+from engine.decoded_rows import DECODED_LENGTH_FACTOR, DecodedRow, Evaluated
 from engine.errors import UserError
 from engine.fast.graph import Repeated, capture_on
-from engine.fast.transfer import Transfer
+from engine.fast.stopwatch import Stopwatch
 from engine.forward_pass import ForwardPass
 from engine.initial import held_norm, initial_z
 from engine.models.loaded import LoadedBundle
 from engine.objective import CONSTRAINTS, TERMS
+from engine.objective.constraint import Constraint
 from engine.objective.terms.cosine import similarity
 from engine.optimizers import OPTIMIZERS, clip
 from engine.own_text import OwnTexts
-from engine.record import Measured, Record
+from engine.record import Measured
+from engine.rows import Launched, OwnRow, RowMaker, Said
 from engine.scatter import Scattering
 from engine.schedule import Plateau, parse_schedule, plateau_update
 from engine.search import Search, begin_search
@@ -100,6 +101,18 @@ class Evaluation:
         )
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Where all runs of an optimization are."""
+
+    state: RunState
+
+    next_step: tuple[int, ...]
+    """Of each run: the step whose row comes next."""
+
+    done: tuple[bool, ...]
+
+
 class Optimization:
     """N runs stepped together: their state, and the step."""
 
@@ -133,8 +146,8 @@ class Optimization:
         self._last_step = self._per_run([spec.steps for spec in specs], torch.int64)  # (N, 1)
         self._next_step = [0] * len(specs)
         self._done = [False] * len(specs)
+        self._held = [False] * len(specs)
         self._as_recorded: dict[int, tuple[float, dict[str, float]]] = {}
-        self._decodes: bool | None = None
 
         self._forward = ForwardPass(self.specs, bundle, self._effective(z))
         self._own_texts = OwnTexts(bundle, len(specs))
@@ -155,10 +168,11 @@ class Optimization:
         # A step that was captured reads these where they lie: they are only ever written in place.
         self._lr = self._state.lr.clone()  # (N, 1)
         self._weights = torch.empty(0)  # (N, K)
+        self._moves = self._per_run([True] * len(specs), torch.bool)  # (N, 1): those that are not held
         self._plateau_factor = self._per_run([1.0] * len(specs))  # (N, 1)
         self._plateau_patience = self._per_run([math.inf] * len(specs))  # (N, 1)
         self._take_up_specs()
-        self._repeated, self._transfer = Repeated(capture_on(bundle.device)), Transfer()
+        self._repeated = Repeated(capture_on(bundle.device))
 
         self.raw_initial_z: Vector = z.cpu().numpy().copy()
         """z of step 0 before its norm is held: as `initial` it makes this beginning again. # (N, D)"""
@@ -166,6 +180,9 @@ class Optimization:
         """Effective z of step 0. # (N, D)"""
         self.target_vector: Vector = self._forward.target_embeddings[:, 0].cpu().numpy().copy()
         """encode(target), of the first target sentence. # (N, D)"""
+        self._make_rows = RowMaker(
+            self.specs, bundle, self._forward, initial_z=self.initial_z, own_slots=self._state.own_slots
+        )
 
     def advance(self, *, decodes: bool | None = None) -> list[Step]:
         """Make one step: evaluate z, update it, and return the rows of the runs that were not done.
@@ -176,23 +193,61 @@ class Optimization:
         Args:
             decodes: whether the rows are decoded; None: where their specs say so.
         """
-        began = time.perf_counter()
+        launched = self.launch(decodes=decodes)
+        rows = self.rows(launched, self.said([launched])[0] if launched.decoded_rows else None)
+        self.end_where_not_finite(rows)
+        return rows
+
+    def launch(self, *, decodes: bool | None = None) -> Launched:
+        """Start a step, and go on as if everything in it were finite: nothing of it is waited for.
+
+        Args:
+            decodes: as to `advance`.
+        """
         self.bundle.use_threads()
-        self._decodes = decodes
+        stopwatch = Stopwatch(self.bundle.device)
         self._settle()
         self._take_settings()
         evaluation, measured = self._repeated(self._step, course=self._course)
-        record = self._with_token_losses(measured.fetched(self._transfer), evaluation)
-        elapsed_ms = (time.perf_counter() - began) * 1000
+        stopwatch.stop()
+        rows = {run: self._own_row(run, decodes) for run in self.running}
+        is_decoded = any(row.is_decoded for row in rows.values())
+        for run, row in rows.items():
+            self._done[run] = row.is_last
+            self._next_step[run] += not row.is_last
+        return Launched(
+            rows=rows,
+            term_names=tuple(term.name for term in self._forward.terms),
+            sent=measured.sent(),
+            elapsed_ms=stopwatch.elapsed_ms,
+            # Clones: the next step may overwrite what this one has evaluated.
+            z=evaluation.z.clone() if is_decoded else None,
+            predictions=evaluation.predictions.clone() if is_decoded else None,
+        )
 
-        running = self._running
-        is_decoded = [run for run in running if self._is_decoded(run) and record.is_finite(run)]
-        decoded = self.decode(evaluation, is_decoded)
-        rows = [self._row(run, record, decoded.get(run), elapsed_ms) for run in running]
+    def _own_row(self, run: int, decodes: bool | None) -> OwnRow:
+        spec, step = self.specs[run], self._next_step[run]
+        return OwnRow(
+            step=step,
+            is_last=step >= spec.steps,
+            terms=self._terms_of(run),
+            weights=dict(self.weights(run)),
+            is_decoded=spec.decodes(step) if decodes is None else decodes,
+        )
+
+    def said(self, steps: Sequence[Launched]) -> list[Said]:
+        """What the rows of some steps say that are to be decoded, all decoded together."""
+        return self._make_rows.said(steps)
+
+    def rows(self, launched: Launched, said: Said | None) -> list[Step]:
+        """The rows of a step that was launched; `said` where some of them are decoded."""
+        return self._make_rows(launched, said)
+
+    def end_where_not_finite(self, rows: Sequence[Step]) -> None:
+        """Take it that the runs end with these rows whose loss or gradient is not finite."""
         for row in rows:
-            self._done[row.run] = row.lr is None
-            self._next_step[row.run] += row.lr is not None
-        return rows
+            if row.problem is not None:
+                self._done[row.run], self._next_step[row.run] = True, row.step
 
     def _step(self) -> tuple[Evaluation, Measured]:
         """Evaluate z, and update it where that is due. The host is not asked, nor does it tell anything."""
@@ -202,7 +257,8 @@ class Optimization:
         measured = self._measure(evaluation, grad_norm)
 
         finite = evaluation.loss.isfinite().unsqueeze(-1) & grad_norm.isfinite()  # (N, 1)
-        self._update(gradient, evaluation.loss, runs=finite & (self._state.count < self._last_step))
+        runs = finite & self._moves & (self._state.count < self._last_step)  # (N, 1)
+        self._update(gradient, evaluation.loss, runs=runs)
         return evaluation.detached(), measured
 
     @property
@@ -215,6 +271,16 @@ class Optimization:
         if self._forward.reads_z or self._scattering.is_on:
             return None
         return tuple(term.name for term in self._forward.terms), self._has_plateaus
+
+    @property
+    def needs_host(self) -> bool:
+        """Whether the host has a part in the next step, or knows something that the state does not."""
+        return (
+            self._course is None
+            or bool(self._as_recorded)
+            or any(self._own_texts.knows(run) for run in self.running)
+            or any(self._due(constraint) for constraint in CONSTRAINTS.values())
+        )
 
     def evaluate(self, raw_z: Tensor) -> Evaluation:
         """Evaluate the z of every run; the result is differentiable in raw z.
@@ -284,11 +350,10 @@ class Optimization:
 
     def _settle(self) -> None:
         """Let constraints move z, and read what z says where a term needs to know."""
-        running = self._running
+        running = self.running
         for constraint in CONSTRAINTS.values():
             if move := constraint.move:
-                due = [run for run in running if self._is_due(run, f"{constraint.name}.{move.every}")]
-                if due:
+                if due := self._due(constraint):
                     z = self._effective(self._state.z)
                     self._read(z, due)
                     self._state.z[due] = move.to(z, self._own_texts.current.round_trip)[due]
@@ -299,9 +364,14 @@ class Optimization:
                         self._state.begin_anew(run)
         self._read_where_due(running)
 
-    def _is_due(self, run: int, option: str) -> bool:
-        every, step = self.specs[run].number(option), self._next_step[run]
-        return bool(every) and step > 0 and step % every == 0
+    def _due(self, constraint: Constraint) -> list[int]:
+        """The runs whose z a constraint moves before the next row."""
+        if constraint.move is None:
+            return []
+        option = f"{constraint.name}.{constraint.move.every}"
+        every = {run: self.specs[run].number(option) for run in self.running}
+        steps = self._next_step
+        return [run for run in every if every[run] and steps[run] > 0 and steps[run] % every[run] == 0]
 
     def _read_where_due(self, running: Sequence[int]) -> None:
         """Read z anew at every k-th step; after a checkpoint, the z that was read last."""
@@ -340,18 +410,16 @@ class Optimization:
         if self._has_plateaus:
             self._plateau_patience.copy_(self._patience_of_step())
             recorded = [run in self._as_recorded for run in range(len(self.specs))]
-            is_recorded = torch.tensor(recorded, device=lr.device).unsqueeze(-1)  # (N, 1)
+            is_recorded = self._per_run(recorded, torch.bool)  # (N, 1)
             lr = torch.where(is_recorded, lr, lr * self._state.plateau[:, 2:])
         self._lr.copy_(lr)
 
     def _weights_of_step(self) -> Tensor:
         """Weights of the terms in the next rows. # (N, K)"""
         weights = [self.weights(run) for run in range(len(self.specs))]
-        return torch.tensor(
-            [[of_run.get(term.name, 0.0) for term in self._forward.terms] for of_run in weights],
-            dtype=torch.float32,
-            device=self.bundle.device,
-        )
+        terms = self._forward.terms
+        table = [[of_run.get(term.name, 0.0) for term in terms] for of_run in weights]
+        return self._to_device(torch.tensor(table, dtype=torch.float32))
 
     def _patience_of_step(self) -> Tensor:
         """Steps without a lower loss that each plateau bears; infinite where there is none yet. # (N, 1)"""
@@ -378,6 +446,11 @@ class Optimization:
         if run in self._as_recorded:
             return self._as_recorded[run][1]
         return self.specs[run].weights_at(self._next_step[run])
+
+    def hold(self, run: int, is_held: bool = True) -> None:
+        """Leave a run where it is, without rows and updates, or let it go on."""
+        self._held[run] = is_held
+        self._moves[run] = not is_held
 
     def set_lr(self, run: int, lr: float) -> None:
         """Change a run's learning rate, from the next `advance` on; a schedule of it ends.
@@ -493,6 +566,18 @@ class Optimization:
         self._own_texts.forget(run)
         self.specs[run] = with_changes(self.specs[run], lr=float(self._state.lr[run]))
 
+    def copy_of_all(self) -> Moment:
+        """Where all runs are, kept in memory."""
+        return Moment(self._state.copy(), tuple(self._next_step), tuple(self._done))
+
+    def go_back_to(self, moment: Moment) -> None:
+        """Go on with all runs from where they were. Nothing may have been set since."""
+        self._state.put_all_back(moment.state)
+        self._next_step[:], self._done[:] = moment.next_step, moment.done
+
+    def close(self) -> None:
+        """Nothing goes on between two rows."""
+
     # Rows
 
     def _effective(self, raw_z: Tensor) -> Tensor:
@@ -503,11 +588,9 @@ class Optimization:
         return raw_z * (torch.where(is_held, held, 1.0) / norm)
 
     @property
-    def _running(self) -> list[int]:
-        return [run for run, done in enumerate(self._done) if not done]
-
-    def _is_decoded(self, run: int) -> bool:
-        return self.specs[run].decodes(self._next_step[run]) if self._decodes is None else self._decodes
+    def running(self) -> list[int]:
+        """The runs that give a row next: neither done nor held."""
+        return [run for run in range(len(self.specs)) if not (self._done[run] or self._held[run])]
 
     def _measure(self, evaluation: Evaluation, grad_norm: Tensor) -> Measured:
         """What the rows need, for the one transfer of a step."""
@@ -527,64 +610,16 @@ class Optimization:
             }
         )
 
-    def _with_token_losses(self, record: Record, evaluation: Evaluation) -> Record:
-        """With those that the objective does not need, where a row of this step is decoded."""
-        if evaluation.token_losses is not None or not any(map(self._is_decoded, self._running)):
-            return record
-        with torch.no_grad():
-            token_losses = self._forward.token_losses(evaluation.predictions)  # (N, M, T)
-        return Record({**record.values, "token_losses": token_losses.cpu().numpy()})
-
     def decode(self, evaluation: Evaluation, runs: Sequence[int]) -> dict[int, DecodedRow]:
         """Texts and measures of some of the runs, at any z that was evaluated."""
-        return decode_rows(
-            self.bundle,
-            self._forward,
-            self.specs,
-            evaluation.z.detach(),
-            evaluation.predictions.detach(),
-            runs=runs,
-            initial_z=self.initial_z,
-        )
-
-    def _row(self, run: int, record: Record, decoded: DecodedRow | None, elapsed_ms: float) -> Step:
-        spec, step = self.specs[run], self._next_step[run]
-        own_terms = self._terms_of(run)
-        # As the run would have them alone: the runs beside it decide what the record holds.
-        has_token_losses = decoded is not None or any("logits" in TERMS[name].needs for name in own_terms)
-        loss, grad_norm = record.number(run, "loss"), record.number(run, "grad_norm")
-        goes_on = step < spec.steps and math.isfinite(loss) and math.isfinite(grad_norm)
-        names = [term.name for term in self._forward.terms]
-        token_losses = (
-            record.token_losses(run, self._forward.sentence_tokens(run)) if has_token_losses else None
-        )
-        return Step(
-            run=run,
-            step=step,
-            loss=loss,
-            terms={
-                name: value
-                for name, value in zip(names, record.numbers(run, "terms"), strict=True)
-                if name in own_terms
-            },
-            weights=dict(self.weights(run)),
-            similarity=record.number(run, "similarity"),
-            grad_norm=grad_norm,
-            z_norm=record.number(run, "z_norm"),
-            lr=record.number(run, "lr") if goes_on else None,
-            elapsed_ms=elapsed_ms,
-            z=record.vector(run, "z"),
-            prediction=record.vector(run, "prediction"),
-            decoded_z=decoded.decoded_z if decoded else None,
-            decoded_prediction=decoded.decoded_prediction if decoded else None,
-            match=decoded.match if decoded else None,
-            sentences=decoded.sentences(token_losses) if decoded and token_losses else (),
-            measures=decoded.measures if decoded else {},
-            reread_prediction=decoded.reread_prediction if decoded else None,
-            token_losses=None if token_losses is None else tuple(chain.from_iterable(token_losses)),
-            state_hash=record.state_hash(run, ("raw_z", *self._state.own_slots[run]), step),
-        )
+        said = Evaluated(evaluation.z.detach(), evaluation.predictions.detach(), runs)
+        return self._make_rows.decode([said])[0]
 
     def _per_run(self, values: Sequence[float], dtype: torch.dtype = torch.float64) -> Tensor:
         """A number of each run. # (N, 1)"""
-        return torch.tensor(values, dtype=dtype, device=self.bundle.device).unsqueeze(-1)
+        return self._to_device(torch.tensor(values, dtype=dtype).unsqueeze(-1))
+
+    def _to_device(self, values: Tensor) -> Tensor:
+        """Values of the host, for what is launched next: nobody waits for the device to come to it."""
+        pinned = values.pin_memory() if self.bundle.device.type == "cuda" else values
+        return pinned.to(self.bundle.device, non_blocking=True)

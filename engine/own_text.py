@@ -84,9 +84,22 @@ def own_tokens(bundle: LoadedBundle, texts: Sequence[str], languages: Sequence[s
 
 
 def decode_each(
-    bundle: LoadedBundle, specs: Sequence[RunSpec], embeddings: Tensor, most_tokens: Sequence[int]
+    bundle: LoadedBundle,
+    specs: Sequence[RunSpec],
+    embeddings: Tensor,
+    most_tokens: Sequence[int],
+    *,
+    together: int | None = None,
 ) -> list[str]:
-    """Decode R embeddings (R, D), each as its spec says; those with the same beam in one batch."""
+    """Decode R embeddings (R, D), each as its spec says; those with the same beam in one batch.
+
+    Args:
+        bundle: the models.
+        specs: one for each embedding.
+        embeddings: (R, D), finite.
+        most_tokens: that each text may have, unless its spec says otherwise.
+        together: as to `engine.decoding.decode`.
+    """
     by_beam: dict[int, list[int]] = {}
     for place, spec in enumerate(specs):
         by_beam.setdefault(spec.beam, []).append(place)
@@ -98,6 +111,7 @@ def decode_each(
             beam=beam,
             max_tokens=[specs[place].max_decoded_tokens or most_tokens[place] for place in places],
             language=[specs[place].target_lang for place in places],
+            together=together,
         )
         for place, text in zip(places, decoded, strict=True):
             texts[place] = text

@@ -34,13 +34,26 @@ class Measured:
         parts = [(name, tuple(tensor.shape), tensor.dtype == torch.float64) for name, tensor in given.items()]
         return cls(packed, tuple(parts))
 
-    def fetched(self, transfer: Transfer) -> "Record":
-        """Bring the values to the host."""
-        packed, values, first = transfer(self.packed), {}, 0
+    def sent(self) -> "Sent":
+        """Send the values, as they are now, to the host."""
+        return Sent(Transfer(self.packed), self.parts)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Values that are on their way to the host."""
+
+    transfer: Transfer
+
+    parts: tuple[tuple[str, tuple[int, ...], bool], ...]
+    """As they were packed."""
+
+    def record(self) -> "Record":
+        """Wait for the values."""
+        packed, values, first = self.transfer.wait(), {}, 0
         for name, shape, is_double in self.parts:
             last = first + math.prod(shape[1:]) * (2 if is_double else 1)
-            # A copy: the packed values are overwritten by the next step's.
-            bits = packed[:, first:last].copy()
+            bits = packed[:, first:last].copy()  # aligned, and in one piece
             values[name] = (bits.view(np.float64) if is_double else bits).reshape(shape)
             first = last
         return Record(values)

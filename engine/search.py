@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Search(Protocol):
     """Some runs' way from their initial z on, one row of each at a time: their state, and the step.
 
-    Implemented by `engine.optimizer.Optimization` and `engine.population.search.PopulationSearch`.
+    Implemented by `engine.optimizer.Optimization`, by `engine.ahead.Ahead` around it, and by
+    `engine.population.search.PopulationSearch`.
     """
 
     specs: list[RunSpec]
@@ -39,6 +40,9 @@ class Search(Protocol):
         Args:
             decodes: whether the rows are decoded; None: where their specs say so.
         """
+
+    def hold(self, run: int, is_held: bool = True) -> None:
+        """Leave a run where it is, without rows and updates, or let it go on."""
 
     def take_spec(self, run: int, spec: RunSpec) -> None:
         """Go on, from the next `advance` on, with the learning rate, weights and schedules of a spec.
@@ -73,6 +77,9 @@ class Search(Protocol):
     def go_back(self, run: int, state: Any) -> None:
         """Go on with a run from what `copy_of_state` gave."""
 
+    def close(self) -> None:
+        """Let go of what goes on between two rows. The state is as of the last one."""
+
 
 def begin_search(
     specs: Sequence[RunSpec], bundle: "LoadedBundle", *, initial: "Vector | None" = None
@@ -92,6 +99,8 @@ def begin_search(
         from engine.population.search import PopulationSearch
 
         return PopulationSearch(specs, bundle, initial=initial)
+    from engine.ahead import Ahead, runs_ahead_on
     from engine.optimizer import Optimization
 
-    return Optimization(specs, bundle, initial=initial)
+    optimization = Optimization(specs, bundle, initial=initial)
+    return Ahead(optimization) if runs_ahead_on(bundle.device) else optimization

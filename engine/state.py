@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -12,6 +12,9 @@ from engine.checkpoint import checkpoint_bytes, checkpoint_tensors
 from engine.errors import UserError
 from engine.optimizers import Optimizer
 from engine.schedule import PLATEAU_START
+
+_OWN = ("z", "count", "age", "lr", "held_norm", "read_z", "plateau")
+"""Names of the tensors that every state has; the others are the optimisers' slots."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,18 @@ class RunState:
         for name, tensor in self._tensors_of(run).items():
             tensor[run] = kept[name][0]
 
+    def copy(self) -> Self:
+        """The state of all runs as it is now, on the same device."""
+        slots = {name: tensor.clone() for name, tensor in self.slots.items()}
+        return replace(self, **{name: getattr(self, name).clone() for name in _OWN}, slots=slots)
+
+    def put_all_back(self, copy: Self) -> None:
+        """Give every run the state that `copy` kept."""
+        for name in _OWN:
+            getattr(self, name).copy_(getattr(copy, name))
+        for name, tensor in self.slots.items():
+            tensor.copy_(copy.slots[name])
+
     def restore_run(self, run: int, data: bytes) -> None:
         """Put back what `run_bytes` gave; nothing is changed when it does not fit.
 
@@ -136,13 +151,5 @@ class RunState:
 
     def _tensors_of(self, run: int) -> dict[str, Tensor]:
         """The tensors in which a run has a row that means something, by name. # (N, …)"""
-        return {
-            "z": self.z,
-            **{name: self.slots[name] for name in self.own_slots[run]},
-            "count": self.count,
-            "age": self.age,
-            "lr": self.lr,
-            "held_norm": self.held_norm,
-            "read_z": self.read_z,
-            "plateau": self.plateau,
-        }
+        own = {name: getattr(self, name) for name in _OWN}
+        return {**own, **{name: self.slots[name] for name in self.own_slots[run]}}

@@ -6,9 +6,12 @@ lies in tensors that are written in place, and whatever the course of the step d
 """
 
 from collections.abc import Callable, Hashable
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import torch
+
+from engine.fast.alone import ALONE
 
 Result = TypeVar("Result")
 
@@ -23,17 +26,37 @@ class Capture(Protocol):
         """Return the replay, and the function's result, whose tensors a replay fills: nothing is done yet."""
 
 
-def capture_on(device: torch.device) -> Capture | None:
-    """How a step is captured on a device; None where there is no such thing."""
-    return _cuda_capture if device.type == "cuda" else None
+def capture_on(device: torch.device, of: str = "steps") -> Capture | None:
+    """How a step is captured on a device; None where there is no such thing.
+
+    Args:
+        device: that does it.
+        of: what is captured. Replays of the same never run at the same time.
+    """
+    return _CudaCapture(device, of) if device.type == "cuda" else None
 
 
-def _cuda_capture(function: Callable[[], Result]) -> tuple[Replay, Result]:
-    graph = torch.cuda.CUDAGraph()
-    # Other threads may go on using the card: what they do is not captured, and no reason to give up.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        result = function()
-    return graph.replay, result
+class _CudaCapture:
+    """Captures on a stream that is only for this.
+
+    Matrix products find the memory that they work in, flags among it, by the stream that they are captured
+    on: of two graphs that run at the same time and share it, each may wait for the other for ever.
+    """
+
+    def __init__(self, device: torch.device, of: str) -> None:
+        self._device, self._of = device, of
+
+    def __call__(self, function: Callable[[], Result]) -> tuple[Replay, Result]:
+        graph, stream = torch.cuda.CUDAGraph(), _capture_stream(self._device, self._of)
+        # Other threads may go on using the card: what they do is not captured, and no reason to give up.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            result = function()
+        return graph.replay, result
+
+
+@cache
+def _capture_stream(device: torch.device, of: str) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class Repeated:
@@ -60,9 +83,11 @@ class Repeated:
         if self._capture is None or course is None or course != self._course:
             # Whatever was captured goes first: it holds as much memory as a step takes.
             self._course, self._captured = course, None
-            return function()
+            with ALONE:
+                return function()
         if self._captured is None:
-            self._captured = self._capture(function)
+            with ALONE:
+                self._captured = self._capture(function)
         replay, result = self._captured
         replay()
         filled: Result = result

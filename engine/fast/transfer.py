@@ -8,17 +8,26 @@ from torch import Tensor
 
 
 class Transfer:
-    """Copies a tensor of every step to the host, by way of memory that stays in its place."""
+    """A copy of a tensor, as it is now, on its way to the host: nobody waits until it is asked for."""
 
-    def __init__(self) -> None:
-        self._pinned: Tensor | None = None
+    def __init__(self, values: Tensor) -> None:
+        """Set out, after what was launched on the current stream before."""
+        self._arrived: torch.cuda.Event | None = None
+        if values.device.type == "cuda":
+            self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+            self._values.copy_(values, non_blocking=True)
+            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrived.record(torch.cuda.current_stream(values.device))  # type: ignore[no-untyped-call]
+        else:
+            self._values = values.clone()
 
-    def __call__(self, values: Tensor) -> NDArray[Any]:
-        """Wait for a tensor; what is returned is overwritten by the next call."""
-        if values.device.type != "cuda":
-            return values.numpy()
-        if self._pinned is None or self._pinned.shape != values.shape:
-            self._pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-        self._pinned.copy_(values, non_blocking=True)
-        torch.cuda.current_stream(values.device).synchronize()
-        return self._pinned.numpy()
+    @property
+    def has_arrived(self) -> bool:
+        """Whether `wait` would return at once."""
+        return self._arrived is None or bool(self._arrived.query())  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+
+    def wait(self) -> NDArray[Any]:
+        """Wait for the values."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._values.numpy()

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoded_rows import DecodedRow, decode_rows
+from engine.decoded_rows import DecodedRow, Decoder, Evaluated
 from engine.decoding import matches
 from engine.errors import UserError
 from engine.initial import initial_z
@@ -69,9 +69,11 @@ class PopulationSearch:
         self._kept = Candidates.none(bundle.dim, bundle.device)
         self._next_step = 0
         self._done = False
+        self._is_held = False
         self._as_recorded: tuple[float, dict[str, float]] | None = None
         self.raw_initial_z: Vector = z.cpu().numpy().copy()
         self.target_vector: Vector = self._judge.forward.target_embeddings[:, 0].cpu().numpy().copy()
+        self._decoder = Decoder(bundle, self._judge.forward, self.specs, initial_z=self.raw_initial_z)
 
     def advance(self, *, decodes: bool | None = None) -> list[Step]:
         """Make the row of the best candidate, then a generation, if one follows.
@@ -79,7 +81,7 @@ class PopulationSearch:
         Args:
             decodes: without a meaning here: every row has its texts.
         """
-        if self._done:
+        if self._done or self._is_held:
             return []
         began = time.perf_counter()
         self.bundle.use_threads()
@@ -167,16 +169,8 @@ class PopulationSearch:
         )
 
     def _decoded(self, z: Tensor, predictions: Tensor) -> DecodedRow:
-        return decode_rows(
-            self.bundle,
-            self._judge.forward,
-            self.specs,
-            z,
-            predictions.detach(),
-            runs=[0],
-            initial_z=self.raw_initial_z,
-            embedded={0: self._kept.texts[0]},
-        )[0]
+        said = Evaluated(z, predictions.detach(), runs=[0], embedded={0: self._kept.texts[0]})
+        return self._decoder([said])[0][0]
 
     def _stops_at(self, decoded: DecodedRow) -> bool:
         return decoded.match and self.specs[0].option("population.stop") == "match"
@@ -320,6 +314,10 @@ class PopulationSearch:
             return self._as_recorded[0]
         return self.specs[0].lr_at(self._next_step)
 
+    def hold(self, run: int, is_held: bool = True) -> None:
+        """Leave the run where it is, without rows, or let it go on."""
+        self._is_held = is_held
+
     def take_spec(self, run: int, spec: RunSpec) -> None:
         """Go on, from the next `advance` on, with the learning rate, weights and schedules of a spec.
 
@@ -379,6 +377,9 @@ class PopulationSearch:
         self._kept, self._next_step, lr = state
         self._done = False
         self.specs[0] = with_changes(self.specs[0], lr=lr)
+
+    def close(self) -> None:
+        """Nothing goes on between two rows."""
 
 
 def _keys(texts: Sequence[str]) -> Tensor:

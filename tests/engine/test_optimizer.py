@@ -146,6 +146,21 @@ def test_the_weights_of_one_run_of_a_batch_leave_the_others(bundle: LoadedBundle
     )
 
 
+def test_a_run_of_a_batch_that_is_held_goes_on_where_it_was(bundle: LoadedBundle) -> None:
+    specs = [toy_spec(steps=4), toy_spec(steps=4, lr=0.02)]
+    batch = Optimization(specs, bundle)
+    rows = batch.advance()
+    batch.hold(0)
+    for _ in range(2):
+        rows += batch.advance()
+    assert [(row.run, row.step) for row in rows] == [(0, 0), (1, 0), (1, 1), (1, 2)]
+    batch.hold(0, False)
+    rows += run_out(batch)
+    for run, spec in enumerate(specs):
+        alone = [numbers(row) for row in optimize(spec, bundle)]
+        assert_rows_agree([row for row in rows if row.run == run], alone)
+
+
 @pytest.mark.parametrize("weights", [{}, {"ce": 0.0}, {"hinge": 1.0}, {"ce": -1.0}, {"ce": float("nan")}])
 def test_useless_weights_are_refused(bundle: LoadedBundle, weights: dict[str, float]) -> None:
     optimization = Optimization([toy_spec()], bundle)

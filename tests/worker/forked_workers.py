@@ -18,7 +18,9 @@ from engine.workerfiles import worker_log
 _FORK_SERVER = "tests.worker.fork_server"
 
 
-def use_forked_workers(monkeypatch: pytest.MonkeyPatch, *, with_toy_models: bool = False) -> None:
+def use_forked_workers(
+    monkeypatch: pytest.MonkeyPatch, *, with_toy_models: bool = False, runs_ahead: bool = False
+) -> None:
     """Whoever in this process wants a worker on the CPU gets one of these; other devices get theirs."""
     ensure_other_worker = engine.control.ensure_worker
 
@@ -26,16 +28,16 @@ def use_forked_workers(monkeypatch: pytest.MonkeyPatch, *, with_toy_models: bool
         if device != "cpu":
             ensure_other_worker(database, device)
         elif not has_worker(database):
-            start_forked_worker(database, with_toy_models=with_toy_models)
+            start_forked_worker(database, with_toy_models=with_toy_models, runs_ahead=runs_ahead)
 
     monkeypatch.setattr(engine.control, "ensure_worker", ensure_worker)
 
 
-def start_forked_worker(database: Path, *, with_toy_models: bool = False) -> None:
-    """Start one, on the embedded models or on tiny ones."""
+def start_forked_worker(database: Path, *, with_toy_models: bool = False, runs_ahead: bool = False) -> None:
+    """Start one, on the embedded models or on tiny ones, that runs ahead of its rows if it shall."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_FORK_SERVER])
-    arguments = (database.resolve(), dict(os.environ), with_toy_models)
+    arguments = (database.resolve(), dict(os.environ), with_toy_models, runs_ahead)
     context.Process(target=_work, args=arguments, daemon=True).start()
 
 
@@ -45,7 +47,7 @@ def has_worker(database: Path) -> bool:
         return any(worker.alive for worker in reader.workers())
 
 
-def _work(database: Path, environment: dict[str, str], with_toy_models: bool) -> None:
+def _work(database: Path, environment: dict[str, str], with_toy_models: bool, runs_ahead: bool) -> None:
     """Become what engine.control.ensure_worker starts."""
     os.setsid()
     os.environ.clear()
@@ -55,4 +57,5 @@ def _work(database: Path, environment: dict[str, str], with_toy_models: bool) ->
         os.dup2(log, output.fileno())
     from tests.worker.fork_server import serve
 
-    sys.exit(serve(["--db", str(database), "--device", "cpu"], with_toy_models=with_toy_models))
+    arguments = ["--db", str(database), "--device", "cpu"]
+    sys.exit(serve(arguments, with_toy_models=with_toy_models, runs_ahead=runs_ahead))

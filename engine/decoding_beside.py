@@ -1,0 +1,108 @@
+"""Decoding in a thread of its own, on a stream of its own, so that steps go on meanwhile."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import cache
+from threading import Condition, Thread
+
+import torch
+
+from engine.fast.alone import ALONE
+from engine.models.loaded import LoadedBundle
+from engine.rows import Launched, Said
+
+Decode = Callable[[Sequence[Launched]], list[Said]]
+"""What the rows of some steps say; they are decoded together."""
+
+
+class DecodingBeside:
+    """Decodes the steps that have piled up, all of them together, again and again."""
+
+    def __init__(self, decode: Decode, bundle: LoadedBundle) -> None:
+        """Begin with nothing to do.
+
+        Args:
+            decode: called in the thread.
+            bundle: the models.
+        """
+        self._decode, self._bundle = decode, bundle
+        self._waiting: deque[tuple[Launched, Future[Said]]] = deque()
+        self._is_leaving = False
+        self._changed = Condition()
+        self._thread: Thread | None = None
+
+    def __call__(self, launched: Launched) -> "Future[Said]":
+        """Have a step decoded; the future also says what went wrong with it."""
+        said: Future[Said] = Future()
+        with self._changed:
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="decoding", daemon=True)
+                self._thread.start()
+            self._waiting.append((launched, said))
+            self._changed.notify()
+        return said
+
+    def close(self) -> None:
+        """Leave what waits undone, and wait for the thread to end."""
+        with self._changed:
+            self._is_leaving = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        self._bundle.use_threads()
+        device = self._bundle.device
+        if device.type != "cuda":
+            self._decode_all(None)
+            return
+        stream = _stream(device)
+        with torch.cuda.stream(stream):
+            self._decode_all(stream)
+
+    def _decode_all(self, stream: "torch.cuda.Stream | None") -> None:
+        while steps := self._next():
+            with ALONE:
+                self._answer(steps, stream)
+            del steps
+
+    def _next(self) -> "list[tuple[Launched, Future[Said]]]":
+        """All steps that wait, once there are some, but for those that nobody waits for; none: leave."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_leaving)
+                if self._is_leaving:
+                    return []
+                steps = [each for each in self._waiting if each[1].set_running_or_notify_cancel()]
+                self._waiting.clear()
+            if steps:
+                return steps
+
+    def _answer(
+        self, steps: "Sequence[tuple[Launched, Future[Said]]]", stream: "torch.cuda.Stream | None"
+    ) -> None:
+        try:
+            found = self._said([launched for launched, _ in steps], stream)
+        except Exception as error:
+            if len(steps) == 1:
+                steps[0][1].set_exception(error)
+                return
+            for step in steps:  # the error is of one of them: the others have their texts
+                self._answer([step], stream)
+        else:
+            for (_, said), answer in zip(steps, found, strict=True):
+                said.set_result(answer)
+
+    def _said(self, steps: Sequence[Launched], stream: "torch.cuda.Stream | None") -> list[Said]:
+        for launched in steps:
+            launched.sent.transfer.wait()  # for all that was launched with it, on whatever stream
+        found = self._decode(steps)
+        if stream is not None:
+            stream.synchronize()  # only then may what was read be freed, which belongs to another stream
+        return found
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
