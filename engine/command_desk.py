@@ -73,7 +73,7 @@ class CommandDesk:
         if status is Status.PAUSED:
             raise UserError("the run is paused already")
         if run:
-            run.is_running, run.halt = False, None
+            run.pause()
         self._recorder.apply(
             command,
             self._next_step(command, run),
@@ -88,7 +88,7 @@ class CommandDesk:
         step = self._next_step(command, run)
         halt = parse_halt(command.arguments, next_step=step, steps=in_force.steps)
         if run:
-            run.is_running, run.halt = True, halt
+            run.go_on(halt)
         goes_on = status in (Status.QUEUED, Status.LOADING, Status.RUNNING)
         self._recorder.apply(
             command,
@@ -106,6 +106,7 @@ class CommandDesk:
             checkpoint=run.checkpoint() if run else None,
         )
         if run:
+            run.leave()
             del self._runs[run.id]
 
     def _set(self, command: CommandRecord, run: ActiveRun | None, status: Status, in_force: InForce) -> None:
@@ -120,7 +121,7 @@ class CommandDesk:
         if settings.changes_lr:
             events.append(Event("lr", f"{spec.lr_at(step):g} → {settings.said('lr')}", command.who))
         if run:
-            run.optimization.take_spec(0, changed)
+            run.optimization.take_spec(run.place, changed)
         # With a checkpoint at every change, a run that goes on from one steps as it did the first time.
         self._recorder.apply(
             command,
@@ -143,7 +144,7 @@ class CommandDesk:
                 f"the run has ended with a match at step {last}: fork it with population.stop=never to go on"
             )
         if run:
-            run.optimization.extend(0, steps)
+            run.optimization.extend(run.place, steps)
         self._recorder.apply(
             command,
             self._next_step(command, run),

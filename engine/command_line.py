@@ -24,6 +24,7 @@ _OPTIONS = (
     "device",
     "dtype",
     "encoder",
+    "compile",
     "vectors",
     "measures",
 )
@@ -49,7 +50,7 @@ def command_line(spec: RunSpec, *, fork_of: tuple[int, int] | None = None) -> st
     for field in _OPTIONS:
         value = getattr(spec, field)
         if value != RunSpec.model_fields[field].default:
-            words.append(f"--{field.replace('_', '-')}={value}")
+            words.append(_option(field, value))
     return shlex.join(words)
 
 
@@ -60,8 +61,15 @@ def _fork_line(spec: RunSpec, run: int, step: int) -> str:
     words += ["--option=", *_objective_options(spec)]
     for field in _OPTIONS:
         value = getattr(spec, field)
-        words.append(f"--{field.replace('_', '-')}={'' if value is None else value}")
+        words.append(_option(field, "" if value is None else value))
     return shlex.join(words)
+
+
+def _option(field: str, value: object) -> str:
+    name = field.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name}={value}"
 
 
 def _init(spec: RunSpec) -> Sequence[str]:

@@ -320,6 +320,7 @@ def _checked_wish(
     break_points: Sequence[str],
 ) -> "Wish":
     """A run that can be done, as far as that can be known without its models."""
+    from engine.compiler import check_compiler
     from engine.spec import FileInit, VectorInit
     from engine.store.writing import Wish
     from engine.tokens import check_lengths
@@ -335,7 +336,10 @@ def _checked_wish(
         initial = _vector_of_file(spec.init.file)
     if initial is not None:
         _check_vector(initial, bundle)
-    return Wish(spec, resolve_device(spec.device), name, initial, conditions)
+    device = resolve_device(spec.device)
+    if spec.compile:
+        check_compiler(device)
+    return Wish(spec, device, name, initial, conditions)
 
 
 def _queue(database: Path, wishes: Sequence["Wish"], session: str | None) -> list[int]:

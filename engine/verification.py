@@ -2,8 +2,9 @@
 
 The rows are made with the learning rate and the weights that each of them was recorded with, so that what
 was changed on the way is changed again at its step. On the ground that the run was recorded on (weights,
-versions, device) every stored bit has to come out again; on another one, numbers and vectors have to within
-the tolerances that `engine.verdict` states, and texts exactly.
+versions, device) every stored bit has to come out again; on another one, and where the run was stepped
+together with others, numbers and vectors have to within the tolerances that `engine.verdict` states, and
+texts exactly.
 """
 
 import math
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.compiler import check_compiler
 from engine.environment import environment
+from engine.errors import UserError
 from engine.search import Search, begin_search
 from engine.spec import RunSpec, with_changes
 from engine.step import Step
+from engine.store.appending import BATCHED
 from engine.store.reading import Reader
 from engine.store.recording import Event
 from engine.store.records import RunRecord, StepRecord, TaskRecord
@@ -27,7 +31,7 @@ from engine.verdict import NUMBER_TOLERANCE, VECTOR_TOLERANCE, Difference, Verdi
 if TYPE_CHECKING:
     from engine.models.loaded import LoadedBundle
 
-GROUND = ("torch", "fairseq2", "sonar-space", "transformers", "device", "threads")
+GROUND = ("torch", "fairseq2", "sonar-space", "transformers", "compiled", "device", "threads")
 """What of the environment decides about the bits of a row, besides the weights."""
 
 _NUMBERS = ("loss", "similarity", "grad_norm", "z_norm")
@@ -41,11 +45,12 @@ def verify(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, 
         last = check_task("verify", run, task.arguments).get("to", run.last_step)
         assert last is not None
         asked = RunSpec.model_validate_json(run.spec)
-        bundle = context.load_bundle(asked)
+        bundle = context.load_bundle(spec_to_verify(asked, context.device))
         yield Progress(0, last + 1)
         again = _beginning(reader, run, asked, bundle)
         first = again.next_step(0)
-        comparison = _Comparison(is_exact=not (ground := _other_ground(run, bundle)))
+        ground = [*_other_ground(run, bundle), *_company(reader, run.id)]
+        comparison = _Comparison(is_exact=not ground)
         comparison.vectors(first, "target", reader.vector(run.id, 0, "target"), again.target_vector[0])
         for row in _rows(reader, run.id, first, last):
             expected = again.next_step(0)
@@ -67,6 +72,16 @@ def verify(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, 
         tuple(comparison.largest.values()),
     )
     return Outcome(verdict.to_result(), Event("verified", verdict.summary, task.who))
+
+
+def spec_to_verify(asked: RunSpec, device: str) -> RunSpec:
+    """What is made again of a spec on a device: where nothing compiles, a compiled run is not."""
+    try:
+        if asked.compile:
+            check_compiler(device)
+    except UserError:
+        return with_changes(asked, compile=False)
+    return asked
 
 
 def _beginning(reader: Reader, run: RunRecord, asked: RunSpec, bundle: "LoadedBundle") -> Search:
@@ -99,11 +114,21 @@ def _make_again(again: Search, row: StepRecord, weights: Mapping[str, float]) ->
 
 
 def _other_ground(run: RunRecord, bundle: "LoadedBundle") -> list[str]:
-    now = environment(str(bundle.device))
-    before = (run.bundle_digest or "unknown")[:8]
-    weights = f"weights of {run.bundle}: {bundle.digest[:8]}, recorded with {before}"
-    others = compare_ground(run.environment, now, GROUND)
+    plain = {"compiled": "no"}
+    before = None if run.environment is None else plain | dict(run.environment)
+    now = plain | environment(str(bundle.device), is_compiled=bundle.is_compiled)
+    others = compare_ground(before, now, GROUND)
+    if bundle.is_compiled and bundle.device.type != "cpu":
+        others.append("compiled: how a card's sums are ordered is measured out with each compilation")
+    digest = (run.bundle_digest or "unknown")[:8]
+    weights = f"weights of {run.bundle}: {bundle.digest[:8]}, recorded with {digest}"
     return others if run.bundle_digest == bundle.digest else [weights, *others]
+
+
+def _company(reader: Reader, run: int) -> list[str]:
+    """Whether the rows were made beside those of other runs: here they are made alone."""
+    is_batched = any(event.kind == BATCHED for event in reader.events(run))
+    return ["recorded together with other runs, made again alone"] if is_batched else []
 
 
 class _Comparison:

@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -24,28 +26,31 @@ from filelock import FileLock, Timeout
 
 from engine.active_run import ActiveRun, spec_in_force
 from engine.active_task import TaskDesk
-from engine.breakpoints import NotFinite
 from engine.card import Card
 from engine.command_desk import CommandDesk
 from engine.environment import environment
 from engine.errors import CardTooSmallError, UserError
+from engine.outcome import Outcome, outcome_of
 from engine.search import begin_search
 from engine.spec import RunSpec
+from engine.store.appending import BATCHED
 from engine.store.connection import is_damage, network_notice, unwritable
 from engine.store.filesystem import takes_locks
 from engine.store.recording import Claim, DatabaseGoneError, Event, Recorder
-from engine.store.records import SentenceRecord, Status, StepRecord
+from engine.store.records import Status
 from engine.store.schema import prepare
 from engine.store.task_queue import TaskQueue
 from engine.task_runners import TaskContext
+from engine.together import MOST_TOGETHER, Together, advance, ranges, sharing
 from engine.workerfiles import worker_lock, worker_log
 
 if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed
     from engine.models.loading import LoadedBundle
-    from engine.step import Step
 
 IDLE_MINUTES_VARIABLE = "SONAR_EXPLORE_IDLE_MINUTES"
 DEFAULT_IDLE_MINUTES = 10.0
+
+RUNS_TOGETHER_VARIABLE = "SONAR_EXPLORE_RUNS_TOGETHER"
 
 _POLL_S = 0.02
 _HEARTBEAT_S = 1.0
@@ -59,6 +64,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--db", type=Path, required=True)
     parser.add_argument("--device", required=True, help="cpu or cuda:N")
     parser.add_argument("--idle-minutes", type=float, default=_idle_minutes())
+    parser.add_argument(
+        "--runs-together",
+        type=int,
+        choices=range(MOST_TOGETHER + 1),
+        metavar="N",
+        default=_runs_together(),
+        help=f"step at most N runs as one batch, 1 to {MOST_TOGETHER} "
+        "(default: 0, which is as many as the card has memory for, and 1 on the CPU)",
+    )
     options = parser.parse_args(arguments)
     try:
         prepare(options.db)
@@ -72,7 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
         report(network_notice(options.db) or f"database: {options.db}: is kept with a rollback journal")
     try:
         if _acquire(lock, recorder, idle_timeout_s):
-            Worker(recorder, idle_timeout_s=idle_timeout_s).serve()
+            together = options.runs_together or None
+            Worker(recorder, idle_timeout_s=idle_timeout_s, runs_together=together).serve()
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
@@ -92,11 +107,24 @@ def report(line: str) -> None:
 class Worker:
     """The loop of one worker process."""
 
-    def __init__(self, recorder: Recorder, *, idle_timeout_s: float) -> None:
-        """`idle_timeout_s`: leave after so many seconds in which no run has stepped."""
+    def __init__(
+        self, recorder: Recorder, *, idle_timeout_s: float, runs_together: int | None = None
+    ) -> None:
+        """Say how the worker works.
+
+        Args:
+            recorder: of its database and device.
+            idle_timeout_s: leave after so many seconds in which no run has stepped.
+            runs_together: step at most so many runs as one batch; None: as many as the device is good for.
+        """
         self._recorder = recorder
         self._idle_timeout_s = idle_timeout_s
         self._runs: dict[int, ActiveRun] = {}
+        self._together = Together(self._runs, asked=runs_together, report=report)
+        self._joining: deque[int] = deque()
+        self._joining_seen: object = None
+        self._waiting: set[int] = set()
+        """Runs that have been loaded and wait for those that are to be stepped with them."""
         self._commands = CommandDesk(recorder, self._runs, leave=self._leave)
         self._tasks = TaskDesk(
             TaskQueue(recorder),
@@ -153,18 +181,51 @@ class Worker:
             report(f"leaving: everything that was recorded is in {copy}")
 
     def _work(self) -> bool:
-        """Load a run or make a step of those that are going on, and do a piece of a task; False: nothing."""
-        running = [run for run in self._runs.values() if run.is_running]
-        for run in running:
-            self._advance(run)
-        claim = None if running else self._recorder.claim(os.getpid())
+        """Load a run, make a step of those that are going on, and do a piece of a task; False: nothing."""
+        claim = self._next_claim()
         if claim is not None:
             self._load(claim)
+        else:
+            self._settle()
+        stepped = [runs for runs in sharing(self._runs.values()) if self._goes_on(runs)]
+        for runs in stepped:
+            self._advance(runs)
         activity = self._tasks.activity
         has_task = self._tasks.work()
         if self._tasks.activity != activity:
             self._describe_activity()
-        return bool(running) or claim is not None or has_task
+        return bool(stepped) or claim is not None or has_task
+
+    def _goes_on(self, runs: Sequence[ActiveRun]) -> bool:
+        return any(run.is_running and run.id not in self._waiting for run in runs)
+
+    def _next_claim(self) -> Claim | None:
+        """The next queued run: any where nothing goes on, else one to be stepped with what does."""
+        running = [run.id for run in self._runs.values() if run.is_running]
+        if not running:
+            return self._recorder.claim(os.getpid())
+        seen = self._recorder.data_version(), running
+        if not self._joining and self._joining_seen != seen:
+            self._joining_seen = seen
+            is_beginning = self._waiting.issuperset(running)
+            self._joining.extend(self._together.joining(self._recorder.queued, is_beginning=is_beginning))
+        while self._joining:
+            if claim := self._recorder.claim(os.getpid(), self._joining.popleft()):
+                return claim
+        return None
+
+    def _settle(self) -> None:
+        """Step together what fits, once there is nobody left to wait for."""
+        self._waiting.clear()
+        for runs in self._together.settle():
+            places = len(runs[0].optimization.specs)
+            ids = ranges(run.id for run in runs)
+            detail = f"{len(runs)} runs together: {ids}" if len(runs) > 1 else "alone again"
+            told = [run for run in runs if run.places_told != places]
+            self._recorder.add_events([(run.id, run.next_step, Event(BATCHED, detail)) for run in told])
+            for run in told:
+                run.places_told = places
+            report(f"run {ids}: stepped in {places} place{'s' if places > 1 else ''}")
 
     # Runs
 
@@ -178,8 +239,8 @@ class Worker:
             if claim.checkpoint is not None:
                 optimization.restore(0, claim.checkpoint)
             optimization.take_spec(0, spec)
-            run = ActiveRun.of(claim, optimization, self._recorder)
-            runs_on = environment(str(bundle.device))
+            run = ActiveRun.of(claim, bundle, optimization, self._recorder)
+            runs_on = environment(str(bundle.device), is_compiled=spec.compile)
         except Exception as error:
             self._fail(claim.run, self._recorder.next_step(claim.run), error)
             return
@@ -192,6 +253,7 @@ class Worker:
             environment=runs_on,
         )
         self._runs[run.id] = run
+        self._waiting.add(run.id)
         self._describe_activity()
         report(f"run {run.id}: started at step {run.next_step}")
 
@@ -219,7 +281,9 @@ class Worker:
             device=device or self._recorder.device,
             dtype=spec.dtype,
             encoder=spec.encoder,
+            compiled=spec.compile,
             progress=show,
+            downloads=show,
         )
         self._look_at_card()
         return models
@@ -232,55 +296,67 @@ class Worker:
             except UserError as error:
                 report(str(error))
 
-    def _advance(self, run: ActiveRun) -> None:
-        was_behind = run.is_behind
+    def _advance(self, runs: Sequence[ActiveRun]) -> None:
+        """Make a step of runs that share an optimization, and record their rows in one transaction."""
         try:
-            run.prepare()
-            step = run.advance()
+            made = advance(runs)
         except Exception as error:
-            self._fail(run.id, run.next_step, error)
+            self._break_up(runs, error)
             return
-        row = _row(run.id, step)
-        vectors = {"z": step.z} if run.spec.keeps_vector(step.step) or step.lr is None else {}
-        if step.decoded_prediction is not None:
-            vectors["prediction"] = step.prediction
-        met = [] if was_behind else run.conditions_met(row)
-        events = [Event("break-point", f"met: {condition.describe(row)}") for condition in met]
-        is_last = run.optimization.done and step.problem is None
-        fails = step.problem is not None and NotFinite() not in met
-        ends = is_last or fails
-        if run.halt is not None and step.step >= run.halt.step and not (ends or was_behind):
-            events.append(Event("paused", run.halt.reason))
-        pauses = bool(events) and not ends
-        if pauses and step.problem is not None:
-            run.step_back(spec_in_force(self._recorder.in_force(run.id)))
-        is_due = not fails and (is_last or pauses or run.checkpoint_is_due)
-        self._recorder.record_step(
-            row,
-            vectors,
-            run.checkpoint() if is_due else None,
-            token_losses=step.token_losses,
-            weights=run.changed_weights(step.weights),
-            sentences=[SentenceRecord(each.text, each.ce, each.match) for each in step.sentences],
-            reread_prediction=step.reread_prediction,
-            events=events,
-            pause_before=run.next_step if pauses else None,
-        )
-        run.remember(row)
-        if pauses:
-            run.is_running, run.halt = False, None
+        outcomes = [outcome_of(each, self._in_force) for each in made]
+        self._recorder.record_steps([outcome.recorded for outcome in outcomes])
+        for outcome in outcomes:
+            self._conclude(outcome)
+
+    def _in_force(self, run: int) -> RunSpec:
+        return spec_in_force(self._recorder.in_force(run))
+
+    def _conclude(self, outcome: Outcome) -> None:
+        """Pause or end a run whose row was recorded, where that follows from it."""
+        run, step = outcome.run, outcome.step
+        run.remember(outcome.recorded.made.row)
+        if outcome.pauses:
+            run.pause()
             run.before, run.decoded_before = self._recorder.rows_before(run.id, run.next_step)
             self._describe_activity()
-            why = "; ".join(event.detail for event in events)
+            why = "; ".join(event.detail for event in outcome.recorded.events)
             report(f"run {run.id}: paused after row {step.step}: {why}")
         elif step.problem is not None:
             self._end(run, step.step, Status.FAILED, Event("failed", step.problem), step.problem)
-        elif is_last:
+        elif outcome.is_last:
             detail = "" if step.match is None else "match" if step.match else "no match"
             self._end(run, step.step, Status.FINISHED, Event("finished", detail))
 
-    def _fail(self, run: int, step: int, error: Exception) -> None:
+    def _break_up(self, runs: Sequence[ActiveRun], error: Exception) -> None:
+        """A step has failed: that of one run, which fails, or of several, which go on by halves.
+
+        So what was too much for the memory is no more, and one that is to blame fails alone in the end. They
+        go on from what is stored of them, as after a crash.
+        """
         reason = self._explain(error)
+        stepped = [run for run in runs if run.is_running]
+        if len(stepped) == 1 or self._is_leaving:
+            for run in stepped:
+                self._end_failed(run.id, run.next_step, reason)
+            return
+        half = len(stepped) // 2
+        many = f"{half} runs" if half > 1 else "one run"
+        detail = f"a step of {len(stepped)} runs failed: at most {many} together now: {reason}"
+        event = Event("regrouped", detail)
+        for run in runs:
+            del self._runs[run.id]
+            if run.is_running:
+                self._together.cap(run.id, half)
+                self._recorder.put_back(run.id, run.next_step, Status.QUEUED, event)
+            else:  # its checkpoint is that of its pause
+                self._recorder.put_back(run.id, run.next_step, Status.PAUSED, event)
+        report(f"run {ranges(run.id for run in runs)}: {detail}")
+        self._describe_activity()
+
+    def _fail(self, run: int, step: int, error: Exception) -> None:
+        self._end_failed(run, step, self._explain(error))
+
+    def _end_failed(self, run: int, step: int, reason: str) -> None:
         report(f"run {run}: failed: {reason}")
         self._recorder.end(run, step, Status.FAILED, Event("failed", reason), reason)
         self._runs.pop(run, None)
@@ -297,6 +373,7 @@ class Worker:
         return reason
 
     def _end(self, run: ActiveRun, step: int, status: Status, event: Event, error: str | None = None) -> None:
+        run.leave()
         self._recorder.end(run.id, step, status, event, error)
         self._runs.pop(run.id, None)
         self._describe_activity()
@@ -327,8 +404,8 @@ class Worker:
         return True
 
     def _describe_activity(self) -> None:
-        running = [str(run.id) for run in self._runs.values() if run.is_running]
-        activities = [f"running {', '.join(running)}"] if running else []
+        running = [run.id for run in self._runs.values() if run.is_running]
+        activities = [f"running {ranges(running)}"] if running else []
         if self._tasks.activity is not None:
             activities.append(self._tasks.activity)
         self._describe(", ".join(activities) or "idle")
@@ -355,25 +432,6 @@ class Worker:
 
     def _leave(self) -> None:
         self._is_leaving = True
-
-
-def _row(run: int, step: "Step") -> StepRecord:
-    return StepRecord(
-        run=run,
-        step=step.step,
-        loss=step.loss,
-        terms=step.terms,
-        similarity=step.similarity,
-        grad_norm=step.grad_norm,
-        z_norm=step.z_norm,
-        lr=step.lr,
-        elapsed_ms=step.elapsed_ms,
-        decoded_z=step.decoded_z,
-        decoded_prediction=step.decoded_prediction,
-        match=step.match,
-        state_hash=step.state_hash,
-        measures=step.measures,
-    )
 
 
 def _check_weights(name: str, *, before: str | None, now: str) -> None:
@@ -415,6 +473,12 @@ def _idle_minutes() -> float:
         return float(os.environ.get(IDLE_MINUTES_VARIABLE, DEFAULT_IDLE_MINUTES))
     except ValueError:
         return DEFAULT_IDLE_MINUTES
+
+
+def _runs_together() -> int:
+    """What is asked for, where that makes sense."""
+    asked = os.environ.get(RUNS_TOGETHER_VARIABLE, "")
+    return int(asked) if asked.isdecimal() and int(asked) <= MOST_TOGETHER else 0
 
 
 if __name__ == "__main__":

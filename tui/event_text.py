@@ -11,6 +11,7 @@ _TONES = {
     "break-point": "warning",
     "device": "warning",
     "remade": "warning",
+    "regrouped": "warning",
     "failed": "bad",
     "crashed": "bad",
 }

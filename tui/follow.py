@@ -38,7 +38,10 @@ _ENSURE_WORKER_S = 2.0
 _NO_WORKER_S = 60.0
 """A queued run whose worker has not come up, or has died each time, for this long is given up on."""
 
-_NEWS = ("lr", "weight", "paused", "resumed", "extended", "break-point", "remade", "crashed", "device")
+_NEWS = (
+    *("lr", "weight", "paused", "resumed", "extended", "break-point", "remade", "crashed", "device"),
+    *("batched", "regrouped"),
+)
 """Kinds of events that are worth a line; the others show as the run's status."""
 
 

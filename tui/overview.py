@@ -1,5 +1,6 @@
 """What `list` and `show` print: runs in a table, one run with its trajectory."""
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -159,7 +160,8 @@ def _facts(run: RunRecord) -> Iterable[tuple[str, str]]:
     yield "loss", f"{run.loss_name}{lr}, {run.steps} steps"
     if run.break_points:
         yield "breaks", ", ".join(run.break_points)
-    yield "models", f"{run.bundle}{digest} on {run.device}, seed {run.seed}"
+    compiled = ", compiled" if json.loads(run.spec).get("compile") else ""
+    yield "models", f"{run.bundle}{digest} on {run.device}{compiled}, seed {run.seed}"
     yield "made", _clock(run.created)
     yield "status", f"{run.status}, last step {last}, {match_line(run)}"
     if run.error:

@@ -55,6 +55,10 @@ class Settings:
     idle_minutes: float = 10.0
     """Minutes without work after which a worker leaves."""
 
+    runs_together: int = 0
+    """So many runs a worker steps as one batch at most; 0: as many as the card has memory for, one on the
+    CPU."""
+
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys of actions, by the action's name, or by its place and name: `table.row_up`."""
 
@@ -116,6 +120,8 @@ def hand_on(effective: Effective) -> None:
         os.environ[DATABASE_VARIABLE] = str(settings.database_path)
     if effective.origins["idle_minutes"] != DEFAULT:
         os.environ[variable("idle_minutes")] = f"{settings.idle_minutes:g}"
+    if effective.origins["runs_together"] != DEFAULT:
+        os.environ[variable("runs_together")] = str(settings.runs_together)
 
 
 def _read(path: Path) -> str:

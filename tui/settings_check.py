@@ -62,6 +62,7 @@ class _CheckedSettings(BaseSettings):
     ascii: bool = _DEFAULTS.ascii
     mouse: bool = _DEFAULTS.mouse
     idle_minutes: float = Field(default=_DEFAULTS.idle_minutes, gt=0, le=100_000)
+    runs_together: int = Field(default=_DEFAULTS.runs_together, ge=0, le=128)
     keys: Annotated[dict[str, str], BeforeValidator(_with_places)] = Field(default_factory=dict)
     bundles: Any = Field(default=None, exclude=True)
 

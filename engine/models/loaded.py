@@ -1,8 +1,8 @@
 """The loaded, frozen models of a bundle, and what an optimisation asks of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 import torch
@@ -15,9 +15,11 @@ from torch import Tensor
 
 from engine.bundles import Bundle
 from engine.errors import UserError
+from engine.fast.alone import ALONE
 from engine.fast.cross_entropy import projected_cross_entropy
 from engine.fast.decoder import FastDecoder
 from engine.fast.generator import FastGenerator
+from engine.fast.inductor import Compiled
 from engine.models.generator import SonarLLM
 from engine.models.prior import load_prior
 from engine.tokens import SOURCE_CONTROL_TOKENS, TARGET_CONTROL_TOKENS
@@ -37,6 +39,9 @@ SIMPLE_SENTENCES = (
 
 TEXTS_TOGETHER = 32
 """So many texts are encoded in one batch: more of them are padded more than they gain."""
+
+REMEMBERED_TEXTS = 1024
+"""The embeddings of so many texts are kept, those that were asked for last."""
 
 PARAMETERS_A_THREAD = 25_000_000
 """The mini models, of 25 M, are on two free cores no faster with two threads (30 ms a step), and on two busy
@@ -110,6 +115,9 @@ class LoadedBundle:
     digest: str
     """SHA-256, in hexadecimal, of the weights' names, shapes and float32 values."""
 
+    is_compiled: bool = False
+    """Whether passes that are differentiated are compiled (engine.fast.inductor)."""
+
     def __post_init__(self) -> None:
         for model in (self.encoder, self.decoder, self.generator):
             model.eval().requires_grad_(False)
@@ -180,9 +188,21 @@ class LoadedBundle:
         for text, language in zip(texts, self._languages(languages, len(texts)), strict=True):
             tokenize = self._tokenizer_of(self.encoder_tokenizer, language, "source")
             self._check_length(field, len(tokenize(text)), SOURCE_CONTROL_TOKENS)
-            embeddings.append(self._text_to_embedding.predict([text], source_lang=language))
+            embeddings.append(self._remembered_embedding(text, language))
         # A clone: inference tensors may not be in autograd.
-        return torch.cat(embeddings).float().to(self.device).clone()
+        return torch.cat(embeddings).to(self.device).clone()
+
+    @cached_property
+    def _remembered_embedding(self) -> Callable[[str, str], Tensor]:
+        """Maps a text and its language to its embedding: runs that are put together encode theirs anew."""
+        encoder = self._text_to_embedding  # with the bundle itself in its own cache it would not be let go of
+
+        def embedding(text: str, language: str) -> Tensor:
+            # On the CPU, where whatever stream it is used on finds it finished.
+            with ALONE:
+                return encoder.predict([text], source_lang=language).float().cpu()  # (1, D)
+
+        return lru_cache(maxsize=REMEMBERED_TEXTS)(embedding)
 
     def encode_together(self, texts: Sequence[str], *, language: str | None = None) -> Tensor:
         """Embed many texts, those of like length together: the last digits depend on the texts beside each.
@@ -195,8 +215,21 @@ class LoadedBundle:
             (N, D), float32.
         """
         (language,) = self._languages([language], 1)
-        embeddings = self._text_to_embedding.predict(texts, source_lang=language, batch_size=TEXTS_TOGETHER)
+        with ALONE:
+            embeddings = self._text_to_embedding.predict(
+                texts, source_lang=language, batch_size=TEXTS_TOGETHER
+            )
         return embeddings.float().to(self.device).clone()  # a clone, as above
+
+    def length_of_targets(self, texts: Sequence[str], language: str | None) -> int:
+        """Number of tokens of some target sentences together, control symbols included.
+
+        Raises:
+            UserError: the tokenizer does not have the language.
+        """
+        (language,) = self._languages([language], 1)
+        tokenize = self._tokenizer_of(self.decoder_tokenizer, language, "target")
+        return sum(len(tokenize(text)) for text in texts)
 
     def targets(self, texts: Sequence[str], *, languages: Sequence[str | None] | None = None) -> Targets:
         """Tokenize N target sentences for teacher forcing.
@@ -265,7 +298,7 @@ class LoadedBundle:
         Returns:
             (N, S, D), in the precision of the argument.
         """
-        return self._fast_generator(sentences.to(self.dtype)).to(sentences.dtype)
+        return self._predicted(sentences.to(self.dtype)).to(sentences.dtype)
 
     def logits(self, embeddings: Tensor, targets: Targets) -> Tensor:
         """Logits of the decoder under teacher forcing, each target given its embedding.
@@ -290,14 +323,28 @@ class LoadedBundle:
         Returns:
             (N, T), in nats, in the precision of the embeddings; 0 in padding.
         """
-        hidden = self._fast_decoder(embeddings.to(self.dtype), targets.beginning).flatten(0, 1)  # (N · T, D)
+        hidden = self._hidden(embeddings.to(self.dtype), targets.beginning).flatten(0, 1)  # (N · T, D)
         tokens, real = targets.expected.flatten(), targets.real
         if real is not None:
             hidden, tokens = hidden.index_select(0, real), tokens.index_select(0, real)
-        losses = projected_cross_entropy(hidden, self._fast_decoder.output_weight, tokens)  # (K,)
+        decoder = self._fast_decoder
+        losses = projected_cross_entropy(
+            hidden, decoder.output_weight, tokens, vocabulary=decoder.vocabulary
+        )  # (K,)
         if real is not None:
             losses = losses.new_zeros(targets.mask.numel()).index_copy(0, real, losses)
         return losses.view_as(targets.mask).to(embeddings.dtype)
+
+    @cached_property
+    def _predicted(self) -> Callable[..., Tensor]:
+        return self._compiled_if_asked(self._fast_generator.__call__)
+
+    @cached_property
+    def _hidden(self) -> Callable[..., Tensor]:
+        return self._compiled_if_asked(self._fast_decoder.__call__)
+
+    def _compiled_if_asked(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return Compiled(function) if self.is_compiled else function
 
     @cached_property
     def _fast_generator(self) -> FastGenerator:

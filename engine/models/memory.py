@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from engine.errors import CardTooSmallError
 
+if TYPE_CHECKING:
+    from engine.models.loaded import LoadedBundle
+
 TARGET_TOKENS = 64
-DECODED_TOKENS = 3 * TARGET_TOKENS
+DECODED_LENGTH_FACTOR = 3
 BEAM = 5
-"""The estimate is for one run with a target of so many tokens, decoded as runs are by default."""
+"""The estimate for a bundle is that of one run with a target of so many tokens, decoded as runs are by
+default."""
 
 _LIBRARIES = 2**29
 """Workspaces of the CUDA libraries, and what the allocator holds and does not use."""
@@ -78,13 +82,46 @@ def need(sizes: Sizes, dtype: torch.dtype, *, encoder_on_card: bool) -> Need:
         for part, parameters in sizes.parameters.items()
         if part != "encoder" or encoder_on_card
     }
+    return Need(on_card, run_bytes(sizes, dtype, TARGET_TOKENS) + _LIBRARIES)
+
+
+def run_bytes(sizes: Sizes, dtype: torch.dtype, tokens: int) -> int:
+    """Estimate what a run takes besides the weights, alone or beside others.
+
+    Args:
+        sizes: of the bundle.
+        dtype: of the weights.
+        tokens: of the run's target sentences.
+    """
+    width = dtype.itemsize
     # Kept of each layer for the backward pass: about ten tensors (T, D) and two (T, F).
-    kept = sizes.layers * TARGET_TOKENS * (10 * sizes.dimension + 2 * sizes.inner_dimension) * width
+    kept = sizes.layers * tokens * (10 * sizes.dimension + 2 * sizes.inner_dimension) * width
     # The logits, once in the models' precision and twice in float32: the loss's, and their gradient.
-    logits = TARGET_TOKENS * sizes.vocabulary * (width + 2 * 4)
+    logits = tokens * sizes.vocabulary * (width + 2 * 4)
     # Keys and values of z and prediction, with a beam each.
-    cache = 2 * BEAM * DECODED_TOKENS * sizes.layers * 2 * sizes.dimension * width
-    return Need(on_card, kept + logits + cache + _LIBRARIES)
+    decoded = DECODED_LENGTH_FACTOR * tokens
+    cache = 2 * BEAM * decoded * sizes.layers * 2 * sizes.dimension * width
+    return kept + logits + cache
+
+
+def runs_at_once(
+    bundle: "LoadedBundle", tokens: int, *, free: Callable[[torch.device], int] | None = None
+) -> int:
+    """How many runs a card has memory for, those that are going on among them.
+
+    Args:
+        bundle: loaded, on a card.
+        tokens: of the target sentences of each run.
+        free: asked of the card: its bytes that nothing of lasting use is in.
+    """
+    room = (free or _free)(bundle.device) - _LIBRARIES
+    return max(1, room // run_bytes(Sizes.of({"decoder": bundle.decoder}), bundle.dtype, max(tokens, 1)))
+
+
+def _free(device: torch.device) -> int:
+    """With what the allocator keeps in hand: between steps that is what runs take while they step."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def check_memory(

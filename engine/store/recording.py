@@ -7,7 +7,6 @@ deleted or replaced is given up, after what was recorded has been copied to a ne
 """
 
 import json
-import math
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine import process
+from engine.store.appending import NewRow, add_vectors, append_row
 from engine.store.connection import connect, journal_mode, primary_code
 from engine.store.copies import rescue
 from engine.store.filesystem import files_of
 from engine.store.reading import SELECT_COMMAND, STEP_COLUMNS, command_record, step_records
 from engine.store.records import CardFigures, CommandRecord, SentenceRecord, Status, StepRecord
-from engine.store.vectors import VectorArray, pack, unpack
+from engine.store.vectors import VectorArray, unpack
 
 T = TypeVar("T")
 
@@ -29,8 +29,10 @@ _RETRY_S = 1.0
 _TRANSIENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 """What another program or a full disk causes, and time may cure."""
 
-_SAID = "decoded_z, decoded_prediction, match, token_losses, measures, sentences, reread_prediction"
-"""What a row says, and what is known of that."""
+_QUEUED = (
+    "FROM run JOIN session ON session.id = run.session_id"
+    " WHERE device = ? AND status = 'queued' AND run.deleted IS NULL AND session.deleted IS NULL"
+)
 
 _HELD = tuple(str(status) for status in Status if status.is_held_by_worker)
 
@@ -83,6 +85,19 @@ class Event:
     kind: str
     detail: str = ""
     who: str = "worker"
+
+
+@dataclass(frozen=True)
+class NewStep:
+    """A row of a trajectory, and what is true with it."""
+
+    made: NewRow
+    checkpoint: bytes | None = None
+    """The state after its update, to go on from."""
+    events: Sequence[Event] = ()
+    """What happened right after the row."""
+    pause_before: int | None = None
+    """With the row the run is paused, and `checkpoint` is its state before this step, to go on from."""
 
 
 class DatabaseGoneError(Exception):
@@ -189,11 +204,7 @@ class Recorder:
         """
 
         def sign_off(connection: sqlite3.Connection) -> bool:
-            queued = connection.execute(
-                "SELECT run.id FROM run JOIN session ON session.id = run.session_id"
-                " WHERE device = ? AND status = 'queued' AND run.deleted IS NULL AND session.deleted IS NULL",
-                (self.device,),
-            ).fetchall()
+            queued = connection.execute(f"SELECT run.id {_QUEUED}", (self.device,)).fetchall()
             if park_queued is not None:
                 for (run,) in queued:
                     _set_status(connection, run, Status.PAUSED)
@@ -238,37 +249,47 @@ class Recorder:
 
         return self.write(mark)
 
-    def claim(self, pid: int) -> Claim | None:
-        """Take the oldest queued run of the device; None when the queue is empty."""
+    def queued(self, most: int) -> list[tuple[int, InForce]]:
+        """The oldest queued runs of the device, by their ids, in their order."""
+
+        def look() -> list[tuple[int, InForce]]:
+            runs = self._connection.execute(
+                f"SELECT run.id {_QUEUED} ORDER BY run.id LIMIT ?", (self.device, most)
+            ).fetchall()
+            return [(run, _in_force(self._connection, run)) for (run,) in runs]
+
+        return self._patiently(look)
+
+    def claim(self, pid: int, run: int | None = None) -> Claim | None:
+        """Take a queued run of the device, the oldest one if `run` is None; None when it is not queued."""
 
         def take(connection: sqlite3.Connection) -> Claim | None:
             row = connection.execute(
-                "SELECT run.id, bundle_digest FROM run JOIN session ON session.id = run.session_id"
-                " WHERE device = ? AND status = 'queued' AND run.deleted IS NULL AND session.deleted IS NULL"
+                f"SELECT run.id, bundle_digest {_QUEUED} AND coalesce(run.id = ?, TRUE)"
                 " ORDER BY run.id LIMIT 1",
-                (self.device,),
+                (self.device, run),
             ).fetchone()
             if row is None:
                 return None
-            run, digest = row
+            taken, digest = row
             connection.execute(
                 "UPDATE run SET status = 'loading', worker_pid = ?, worker_start = ?, heartbeat = ?,"
                 " started = coalesce(started, ?), ended = NULL, error = NULL WHERE id = ?",
-                (pid, process.process_start(pid), time.time(), time.time(), run),
+                (pid, process.process_start(pid), time.time(), time.time(), taken),
             )
             initial = connection.execute(
-                "SELECT data FROM vector WHERE run = ? AND kind = 'init' AND step = 0", (run,)
+                "SELECT data FROM vector WHERE run = ? AND kind = 'init' AND step = 0", (taken,)
             ).fetchone()
             checkpoint = connection.execute(
-                "SELECT data FROM checkpoint WHERE run = ? ORDER BY step DESC LIMIT 1", (run,)
+                "SELECT data FROM checkpoint WHERE run = ? ORDER BY step DESC LIMIT 1", (taken,)
             ).fetchone()
             return Claim(
-                run,
-                _in_force(connection, run),
+                taken,
+                _in_force(connection, taken),
                 digest,
                 unpack(initial[0]) if initial else None,
                 checkpoint[0] if checkpoint else None,
-                _recorded_settings(connection, run),
+                _recorded_settings(connection, taken),
             )
 
         return self.write(take)
@@ -290,7 +311,7 @@ class Recorder:
                 " environment = coalesce(?, environment) WHERE id = ?",
                 (digest, None if environment is None else json.dumps(environment), run),
             )
-            _add_vectors(connection, run, 0, vectors)
+            add_vectors(connection, run, 0, vectors)
             add_event(connection, run, step, Event("started"))
 
         self.write(begin)
@@ -302,88 +323,43 @@ class Recorder:
         checkpoint: bytes | None = None,
         *,
         token_losses: Sequence[float] | None = None,
-        weights: Mapping[str, float] | None = None,
         sentences: Sequence[SentenceRecord] = (),
         reread_prediction: str | None = None,
-        events: Sequence[Event] = (),
-        pause_before: int | None = None,
     ) -> None:
-        """Append one row of a trajectory with its vectors; `checkpoint` is the state after its update.
+        """Append one row; the arguments are those of NewRow and NewStep."""
+        made = NewRow(
+            row,
+            vectors,
+            token_losses=token_losses,
+            sentences=sentences,
+            reread_prediction=reread_prediction,
+        )
+        self.record_steps([NewStep(made, checkpoint)])
 
-        Token losses keep four significant digits. A row that is there already (made after the checkpoint
-        that a run went on from) is replaced; the texts of the same z stay. If it says something else than
-        it did, the run has left its old trajectory: that is an event, and what was recorded beyond it is
-        dropped. A run goes back to its checkpoint after a crash, and over its last update from a break-point;
-        it takes another way then where its lr or its weights were changed meanwhile.
+    def record_steps(self, steps: Sequence[NewStep]) -> None:
+        """Append a row to each of some trajectories, with all that goes with it, or replace it.
 
-        Args:
-            row: The row.
-            vectors: Vectors of the step, by their kinds.
-            checkpoint: State to go on from.
-            token_losses: Cross-entropy of each token of the target.
-            weights: The terms' weights, where they are not the spec's.
-            sentences: What is predicted in the place of each target sentence, where there are several.
-            reread_prediction: What is predicted from the text of z, encoded again.
-            events: What happened right after the row.
-            pause_before: With the row the run is paused, and `checkpoint` is its state before this step, from
-                which it goes on.
+        A run that leaves its old trajectory thereby (engine.store.appending) has that as an event.
         """
-        after = row.step + (row.lr is not None)  # from the last row no update is made: it stays at its step
 
         def append(connection: sqlite3.Connection) -> None:
-            losses = None if token_losses is None else json.dumps([_rounded(loss) for loss in token_losses])
-            said: tuple[Any, ...] = (
-                row.decoded_z,
-                row.decoded_prediction,
-                row.match,
-                losses,
-                json.dumps({name: _finite(value) for name, value in row.measures.items()})
-                if row.measures
-                else None,
-                json.dumps([[text, _finite(ce), match] for text, ce, match in sentences])
-                if sentences
-                else None,
-                reread_prediction,
-            )
-            if row.decoded_prediction is None:
-                said = _said_of_same_z(connection, row) or said
-            _drop_old_trajectory(connection, row)
-            connection.execute(
-                "INSERT OR REPLACE INTO step (run, step, loss, terms, similarity, grad_norm, z_norm, lr,"
-                f" elapsed_ms, state_hash, weights, {_SAID}) VALUES (?{', ?' * 17})",
-                (
-                    row.run,
-                    row.step,
-                    _finite(row.loss),
-                    json.dumps({name: _finite(value) for name, value in row.terms.items()}),
-                    _finite(row.similarity),
-                    _finite(row.grad_norm),
-                    _finite(row.z_norm),
-                    row.lr,
-                    row.elapsed_ms,
-                    row.state_hash,
-                    None if weights is None else json.dumps(weights),
-                    *said,
-                ),
-            )
-            _index_texts(connection, row.run, row.step, {"z": said[0], "prediction": said[1]})
-            _add_vectors(connection, row.run, row.step, vectors)
-            if pause_before is not None:
-                _set_status(connection, row.run, Status.PAUSED, keep_worker=True)
-                connection.execute(
-                    "DELETE FROM checkpoint WHERE run = ? AND step > ?", (row.run, pause_before)
-                )
-            if checkpoint is not None:
-                step = after if pause_before is None else pause_before
-                _add_checkpoint(connection, row.run, step, checkpoint)
-            for event in events:
-                add_event(connection, row.run, after, event)
+            for step in steps:
+                _append_step(connection, step)
 
         self.write(append)
 
     def add_event(self, run: int, step: int | None, event: Event) -> None:
         """Record an event that changes nothing else."""
-        self.write(lambda connection: add_event(connection, run, step, event))
+        self.add_events([(run, step, event)])
+
+    def add_events(self, events: Sequence[tuple[int, int | None, Event]]) -> None:
+        """Record events, each of a run and a step, that change nothing else."""
+
+        def add(connection: sqlite3.Connection) -> None:
+            for run, step, event in events:
+                add_event(connection, run, step, event)
+
+        self.write(add)
 
     def end(self, run: int, step: int, status: Status, event: Event, error: str | None = None) -> None:
         """The run has finished or failed; of its checkpoints the last one stays."""
@@ -401,6 +377,17 @@ class Recorder:
         def let_go(connection: sqlite3.Connection) -> None:
             _set_status(connection, run, Status.PAUSED)
             _add_checkpoint(connection, run, step, checkpoint)
+            add_event(connection, run, step, event)
+
+        self.write(let_go)
+
+    def put_back(self, run: int, step: int, status: Status, event: Event) -> None:
+        """Let go of a run whose state is lost: it goes on from its last checkpoint, at once where `status` is
+        queued.
+        """
+
+        def let_go(connection: sqlite3.Connection) -> None:
+            _set_status(connection, run, status)
             add_event(connection, run, step, event)
 
         self.write(let_go)
@@ -549,6 +536,21 @@ class Recorder:
         return result
 
 
+def _append_step(connection: sqlite3.Connection, new: NewStep) -> None:
+    row = new.made.row
+    after = row.step + (row.lr is not None)  # from the last row no update is made: it stays at its step
+    if (remade := append_row(connection, new.made)) is not None:
+        add_event(connection, row.run, row.step, Event("remade", remade))
+    if new.pause_before is not None:
+        _set_status(connection, row.run, Status.PAUSED, keep_worker=True)
+        connection.execute("DELETE FROM checkpoint WHERE run = ? AND step > ?", (row.run, new.pause_before))
+    if new.checkpoint is not None:
+        step = after if new.pause_before is None else new.pause_before
+        _add_checkpoint(connection, row.run, step, new.checkpoint)
+    for event in new.events:
+        add_event(connection, row.run, after, event)
+
+
 def _describe_worker(
     connection: sqlite3.Connection, device: str, pid: int, state: str, idle_timeout_s: float, log: Path
 ) -> None:
@@ -615,69 +617,6 @@ def _set_break_points(connection: sqlite3.Connection, run: int, conditions: Sequ
     )
 
 
-def _said_of_same_z(connection: sqlite3.Connection, row: StepRecord) -> tuple[Any, ...] | None:
-    """What is recorded of the texts of a row's z, if it was decoded before."""
-    stored: tuple[Any, ...] | None = connection.execute(
-        f"SELECT {_SAID} FROM step"
-        " WHERE run = ? AND step = ? AND state_hash = ? AND decoded_prediction IS NOT NULL",
-        (row.run, row.step, row.state_hash),
-    ).fetchone()
-    return stored
-
-
-def _drop_old_trajectory(connection: sqlite3.Connection, row: StepRecord) -> None:
-    """Drop what comes after a row that is made again, if it is not the one that led there."""
-    made = (row.state_hash, row.lr, _finite(row.loss))
-    as_the_last = (row.state_hash, None, _finite(row.loss))  # of a run that was extended
-    stored = connection.execute(
-        "SELECT state_hash, lr, loss FROM step WHERE run = ? AND step = ?", (row.run, row.step)
-    ).fetchone()
-    if stored is None or stored in (made, as_the_last):
-        return
-    beyond, key = "run = ? AND step > ?", (row.run, row.step)
-    (last,) = connection.execute(f"SELECT max(step) FROM step WHERE {beyond}", key).fetchone()
-    detail = f"from step {row.step} on"
-    if last is not None:
-        connection.execute(f"DELETE FROM step WHERE {beyond}", key)
-        connection.execute(f"DELETE FROM vector WHERE {beyond}", key)
-        connection.execute(f"DELETE FROM decoded_text WHERE {beyond}", key)
-        detail += f"; earlier rows up to step {last} are dropped"
-    add_event(connection, row.run, row.step, Event("remade", detail))
-
-
-def _index_texts(
-    connection: sqlite3.Connection, run: int, step: int, texts: Mapping[str, str | None]
-) -> None:
-    """Make the decoded texts of a row searchable where they are not what the row before says."""
-    for kind, text in texts.items():
-        rows = connection.execute(
-            "SELECT step, text FROM decoded_text WHERE run = ? AND kind = ? AND step <= ?"
-            " ORDER BY step DESC LIMIT 2",
-            (run, kind, step),
-        ).fetchall()
-        if rows and rows[0][0] == step:  # the row is made again
-            if rows[0][1] == text:
-                continue
-            connection.execute(
-                "DELETE FROM decoded_text WHERE run = ? AND kind = ? AND step = ?", (run, kind, step)
-            )
-            del rows[0]
-        if text is not None and not (rows and rows[0][1] == text):
-            connection.execute(
-                "INSERT INTO decoded_text (run, step, kind, text) VALUES (?, ?, ?, ?)",
-                (run, step, kind, text),
-            )
-
-
-def _add_vectors(
-    connection: sqlite3.Connection, run: int, step: int, vectors: Mapping[str, VectorArray]
-) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO vector (run, step, kind, dimension, data) VALUES (?, ?, ?, ?, ?)",
-        [(run, step, kind, vector.size, pack(vector)) for kind, vector in vectors.items()],
-    )
-
-
 def _add_checkpoint(connection: sqlite3.Connection, run: int, step: int, data: bytes) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO checkpoint (run, step, created, data) VALUES (?, ?, ?, ?)",
@@ -725,12 +664,3 @@ def _recorded_settings(connection: sqlite3.Connection, run: int) -> tuple[Settin
 def _checkpoint_step(connection: sqlite3.Connection, run: int) -> int:
     row = connection.execute("SELECT max(step) FROM checkpoint WHERE run = ?", (run,)).fetchone()
     return int(row[0] or 0)
-
-
-def _rounded(value: float) -> float | None:
-    return float(f"{value:.4g}") if math.isfinite(value) else None
-
-
-def _finite(value: float | None) -> float | None:
-    """SQLite stores NaN as NULL anyway; infinities go the same way, so that readers need no third case."""
-    return value if value is not None and math.isfinite(value) else None

@@ -10,7 +10,7 @@ import torch
 
 from engine.errors import UserError
 from engine.models.generator import SonarLLM
-from engine.models.memory import Sizes, check_memory, need
+from engine.models.memory import Sizes, check_memory, need, run_bytes, runs_at_once
 
 GIB = 2**30
 CARD = torch.device("cuda:0")
@@ -22,6 +22,15 @@ LLAMA_900M = {
     "num_key_value_heads": 32,
     "head_dim": 64,
 }
+
+
+def get_decoder() -> torch.nn.Module:
+    """SONAR's, without a weight."""
+    from sonar.models.sonar_text import get_sonar_text_decoder_hub
+
+    hub: Any = get_sonar_text_decoder_hub()
+    model: torch.nn.Module = hub.create_new_model(hub.get_arch_config("basic"), meta=True)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +63,33 @@ def test_the_estimate_is_within_the_bounds_that_were_measured(sizes: Sizes) -> N
         - need(sizes, torch.float32, encoder_on_card=False).total
     )
     assert saved == 4 * sizes.parameters["encoder"]
+
+
+@pytest.mark.parametrize(("dtype", "measured_mib"), [(torch.bfloat16, 45), (torch.float32, 57)])
+def test_what_one_more_run_takes_is_not_underestimated(
+    sizes: Sizes, dtype: torch.dtype, measured_mib: int
+) -> None:
+    """As measured on a card at 17 target tokens, without what decoding takes."""
+    assert measured_mib * 2**20 < run_bytes(sizes, dtype, 17) < 4 * measured_mib * 2**20
+    assert run_bytes(sizes, dtype, 34) == 2 * run_bytes(sizes, dtype, 17)
+
+
+def test_as_many_runs_are_stepped_together_as_the_card_has_room_for(sizes: Sizes) -> None:
+    class Loaded:
+        """As much of a bundle as is looked at."""
+
+        decoder = get_decoder()
+        dtype = torch.bfloat16
+        device = CARD
+
+    def at_once(free: float, tokens: int = 17) -> int:
+        bundle: Any = Loaded()
+        return runs_at_once(bundle, tokens, free=lambda device: int(free))
+
+    each = run_bytes(sizes, torch.bfloat16, 17)
+    assert at_once(0.5 * GIB + 10.5 * each) == 10
+    assert at_once(0.5 * GIB + 10.5 * each, tokens=34) == 5
+    assert at_once(0) == 1, "one run is tried in any case"
 
 
 def refusal(sizes: Sizes, free: float, total: float, dtype: torch.dtype = torch.float32) -> str:

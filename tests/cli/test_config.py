@@ -34,6 +34,7 @@ bell = false
 ascii = true
 mouse = false
 idle_minutes = 30
+runs_together = 8
 
 [keys]
 new_run = "N, ctrl+n"
@@ -59,6 +60,7 @@ def test_every_setting_can_be_in_the_file() -> None:
         ascii=True,
         mouse=False,
         idle_minutes=30.0,
+        runs_together=8,
         keys={"new_run": "N, ctrl+n", "table.row_up": "W"},
     )
     assert set(effective.origins.values()) == {str(path)}
@@ -86,6 +88,7 @@ def test_flags_are_stronger_than_the_environment_and_that_than_the_file(
         "bundle": "default",
         "ascii": "default",
         "idle_minutes": "default",
+        "runs_together": "default",
     }
     assert load({"database": "flag.db"}).settings.database == "flag.db"
 
@@ -105,6 +108,7 @@ BAD = {
     "refresh_hz = nan": "refresh_hz: nan: should be a finite number",
     'bell = "perhaps"': "bell: 'perhaps': should be a valid boolean",
     "idle_minutes = 0": "idle_minutes: 0: should be greater than 0",
+    "runs_together = 129": "runs_together: 129: should be less than or equal to 128",
     "bundle = 3": "bundle: 3: should be a valid string",
     'colour = "red"': "colour: is no setting; there are theme, refresh_hz,",
     "theme = [": "is not TOML: Invalid value (at end of document)",
@@ -182,6 +186,7 @@ def test_config_prints_each_value_and_where_it_comes_from(
         ["ascii", "false", "default"],
         ["mouse", "true", "default"],
         ["idle_minutes", "10.0", "default"],
+        ["runs_together", "0", "default"],
         ["keys.new_run", '"N"', str(path)],
     ]
     as_json = json.loads(call("config", "--format", "json").out)
@@ -218,12 +223,14 @@ def test_the_bundle_of_the_file_is_that_of_new_runs(call: Call, tmp_path: Path) 
 
 
 def test_what_workers_read_is_handed_on(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _write("idle_minutes = 42\n")
+    _write("idle_minutes = 42\nruns_together = 3\n")
+    monkeypatch.delenv("SONAR_EXPLORE_RUNS_TOGETHER", raising=False)
     call("list", "--db", tmp_path / "none.db")
     assert os.environ["SONAR_EXPLORE_IDLE_MINUTES"] == "0.2", "the environment is stronger"
     monkeypatch.delenv("SONAR_EXPLORE_IDLE_MINUTES")
     call("list", "--db", tmp_path / "none.db")
     assert os.environ.pop("SONAR_EXPLORE_IDLE_MINUTES") == "42"
+    assert os.environ.pop("SONAR_EXPLORE_RUNS_TOGETHER") == "3"
 
 
 def test_a_relative_xdg_directory_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

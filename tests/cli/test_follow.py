@@ -12,8 +12,9 @@ import pytest
 import engine.control
 import tui.follow
 from engine.spec import RunSpec
+from engine.store.appending import NewRow
 from engine.store.reading import Reader
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Event, NewStep, Recorder
 from engine.store.records import Status
 from engine.store.writing import add_run
 from tui.follow import follow, updates
@@ -73,12 +74,15 @@ def test_rows_that_are_made_again_come_again_with_the_reason(database: Path, rec
     again = [record(1, number, 3, lr=None if number == 3 else 0.002) for number in (1, 2, 3)]
     work: list[Callable[[], object]] = [
         *(partial(recorder.record_step, record(1, number, 3), {}) for number in range(2)),
-        lambda: recorder.record_step(
-            record(1, 2, 3, loss=float("nan"), lr=None),
-            {},
-            b"",
-            events=[Event("break-point", "met: not-finite")],
-            pause_before=1,
+        lambda: recorder.record_steps(
+            [
+                NewStep(
+                    NewRow(record(1, 2, 3, loss=float("nan"), lr=None)),
+                    b"",
+                    events=[Event("break-point", "met: not-finite")],
+                    pause_before=1,
+                )
+            ]
         ),
         *(partial(recorder.record_step, row, {}) for row in again),
         lambda: recorder.end(1, 3, Status.FINISHED, Event("finished", "no match")),

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from engine.objective import TERMS
+from engine.spec import RunSpec
 from engine.store.schema import prepare
+from engine.store.writing import add_run
 
 from .conftest import HOSTILE, TARGET, Call, is_harmless
 
@@ -62,6 +64,13 @@ def test_show_prints_facts_events_and_decoded_rows(call: Call, database: Path) -
         ["4", "0.718", "0.090", "yes"],
     ]
     assert lines[0].index("I eat cheese") == header.index("decoded prediction")
+
+
+def test_show_says_that_a_run_is_compiled(call: Call, database: Path) -> None:
+    run = add_run(database, RunSpec(compile=True, seed=3), device="cuda:0", session="compiled")
+    shown = call("show", run, "--db", database).out.splitlines()
+    assert "models     mini on cuda:0, compiled, seed 3" in shown
+    assert "compiled" not in call("show", "1", "--db", database).out
 
 
 def test_show_prints_the_last_row_although_it_was_not_decoded(call: Call, database: Path) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -30,6 +30,9 @@ class Formula:
 
     def next_step(self, run: int) -> int:
         return self._step
+
+    def hold(self, run: int, is_held: bool = True) -> None:
+        """A run that is paused is not advanced."""
 
     def take_spec(self, run: int, spec: RunSpec) -> None:
         self.specs[run], self._lr = spec, spec.lr
@@ -77,9 +80,15 @@ class Formula:
         ]
 
 
-def load_bundle(name: str, *, device: str, dtype: str, encoder: str, progress: Callable[[str], None]) -> Any:
+class _Device(str):
+    """As much of a torch.device as is looked at."""
+
+    type = "cpu"
+
+
+def load_bundle(name: str, *, device: str, **how: object) -> Any:
     """Takes the place of engine.models.loading.load_bundle."""
-    return SimpleNamespace(digest="0" * 64, device=device)
+    return SimpleNamespace(digest="0" * 64, device=_Device(device))
 
 
 def _take_the_place_of(name: str, **contents: object) -> None:
@@ -89,5 +98,6 @@ def _take_the_place_of(name: str, **contents: object) -> None:
 
 
 _take_the_place_of("engine.optimizer", Optimization=Formula)
+_take_the_place_of("engine.ahead", Ahead=Formula, runs_ahead_on=lambda device: False)
 _take_the_place_of("engine.models.loading", load_bundle=load_bundle)
 engine.environment._processor = lambda: {"device": "a formula"}

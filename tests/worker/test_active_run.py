@@ -10,6 +10,8 @@ from engine.breakpoints import parse_condition
 from engine.models.loaded import LoadedBundle
 from engine.optimizer import Optimization
 from engine.spec import with_changes
+from engine.step import Step
+from engine.together import advance
 from tests.engine.toy import toy_bundle, toy_spec
 
 LIMIT = 8.0
@@ -32,6 +34,7 @@ def active(optimization: Optimization) -> ActiveRun:
     spec = optimization.specs[0]
     return ActiveRun(
         1,
+        optimization.bundle,
         optimization,
         [parse_condition("not-finite")],
         before=None,
@@ -41,21 +44,26 @@ def active(optimization: Optimization) -> ActiveRun:
     )
 
 
+def row_of(run: ActiveRun) -> Step:
+    (made,) = advance([run])
+    return made.step
+
+
 def test_a_lower_lr_leads_around_what_is_not_finite() -> None:
     bundle = toy_bundle()
     optimization = Optimization([toy_spec(steps=9, lr=0.01, norm="free")], bundle)
     run = active(optimization)
-    hashes = [run.advance().state_hash, run.advance().state_hash]
+    hashes = [row_of(run).state_hash, row_of(run).state_hash]
 
     optimization.set_lr(0, 100.0)  # a step of this length leads beyond the limit
-    last_good = run.advance()
-    bad = run.advance()
+    last_good = row_of(run)
+    bad = row_of(run)
     assert (bad.step, bad.problem is None) == (3, False)
     run.step_back(with_changes(run.spec, lr=0.01))
     assert run.next_step == 2
-    again = run.advance()
+    again = row_of(run)
     assert (again.step, again.state_hash, again.lr) == (2, last_good.state_hash, 0.01)
-    rest = [run.advance() for _ in range(7)]
+    rest = [row_of(run) for _ in range(7)]
     assert optimization.done
     assert all(step.problem is None for step in rest)
 
@@ -69,9 +77,9 @@ def test_a_run_that_cannot_go_back_stays_where_it_is() -> None:
     optimization = Optimization([toy_spec(steps=3, weights={"ce": 1.0, "mse": 1e300})], toy_bundle())
     run = active(optimization)
     for _ in range(2):
-        step = run.advance()
+        step = row_of(run)
         assert (step.step, step.loss) == (0, math.inf)
         run.step_back(run.spec)
     optimization.set_weights(0, {"ce": 1.0})
-    assert [run.advance().step for _ in range(4)] == [0, 1, 2, 3]
+    assert [row_of(run).step for _ in range(4)] == [0, 1, 2, 3]
     assert optimization.done
