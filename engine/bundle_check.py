@@ -55,8 +55,14 @@ def _check(name: str, device: str, dtype: str, encoder: str) -> dict[str, object
     from engine.models.loading import load_bundle
 
     started = time.monotonic()
+    wrong_digests: list[str] = []
     bundle = load_bundle(
-        name, device=device, dtype=dtype, encoder=encoder, progress=lambda line: _say(progress=line)
+        name,
+        device=device,
+        dtype=dtype,
+        encoder=encoder,
+        progress=lambda line: _say(progress=line),
+        wrong_digest=wrong_digests.append,
     )
     seconds = time.monotonic() - started
     bundle.use_threads()
@@ -78,6 +84,7 @@ def _check(name: str, device: str, dtype: str, encoder: str) -> dict[str, object
         "dtype": dtype,
         "seconds": seconds,
         "digest": bundle.digest,
+        "wrong_digest": next(iter(wrong_digests), None),
         "dimension": bundle.dim,
         "norm": bundle.embedding_norm,
         "is_finite": bool(embeddings.isfinite().all() and prediction.isfinite().all()),

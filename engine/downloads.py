@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha1
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlparse
 
 from filelock import FileLock
@@ -29,12 +31,21 @@ _HEADERS = {
 }
 
 
-def fetch_file(part: str, address: str) -> Path:
+Result = TypeVar("Result")
+
+Progress = Callable[[str], None]
+"""Told how far a download is."""
+
+_PROGRESS_S = 1.0
+
+
+def fetch_file(part: str, address: str, *, progress: Progress | None = None) -> Path:
     """Download a file to where fairseq2 looks for it, unless it is there; huggingface_hub shows a bar.
 
     Args:
         part: What an error calls it.
         address: http or https.
+        progress: Called now and then with a line that says how much of it is here.
 
     Returns:
         Where it is.
@@ -48,7 +59,7 @@ def fetch_file(part: str, address: str) -> Path:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(place.with_name(place.name + ".lock")):
-            return local_file(address) or _downloaded(part, address, place)
+            return local_file(address) or _downloaded(part, address, place, progress)
     except OSError as error:  # requests' and the hub's errors are all of this kind
         if here := partly_fetched_bytes(address):
             raise UserError(
@@ -61,7 +72,7 @@ def fetch_file(part: str, address: str) -> Path:
         ) from error
 
 
-def _downloaded(part: str, address: str, place: Path) -> Path:
+def _downloaded(part: str, address: str, place: Path, progress: Progress | None) -> Path:
     from huggingface_hub import get_session
     from huggingface_hub.file_download import http_get
 
@@ -73,13 +84,14 @@ def _downloaded(part: str, address: str, place: Path) -> Path:
     name = Path(urlparse(address).path).name or "file"
     folder = place.with_name(place.name + _INCOMPLETE)
     folder.mkdir(exist_ok=True)
-    partial = folder / version
+    begun = folder / version
     for other in folder.iterdir():
-        if other != partial:
+        if other != begun:
             other.unlink()
-    with partial.open("ab") as file:
+    with begun.open("ab") as file:
         _check_room(part, folder, (size or 0) - file.tell())
-        http_get(
+        get = partial(
+            http_get,
             address,
             file,
             headers=_HEADERS,
@@ -87,11 +99,32 @@ def _downloaded(part: str, address: str, place: Path) -> Path:
             expected_size=size,
             displayed_filename=name,
         )
+        _telling(progress, part, get, here=lambda: begun.stat().st_size, whole=size)
         file.flush()
         os.fsync(file.fileno())
-    partial.rename(folder / name)
+    begun.rename(folder / name)
     folder.rename(place)
     return place / name
+
+
+def _telling(
+    progress: Progress | None,
+    part: str,
+    download: Callable[[], Result],
+    *,
+    here: Callable[[], int],
+    whole: int | None,
+) -> Result:
+    """What a download returns; this thread, which may be the only one that may tell, says how far it is."""
+    if progress is None:
+        return download()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        downloading = pool.submit(download)
+        while not downloading.done():
+            share = f"{min(here() / whole, 1):.0%} of {shown_bytes(whole)}" if whole else shown_bytes(here())
+            progress(f"downloading {part}: {share}")
+            wait([downloading], timeout=_PROGRESS_S)
+        return downloading.result()
 
 
 def partly_fetched_bytes(address: str) -> int:
@@ -116,12 +149,13 @@ def local_generator(identifier: str, revision: str | None) -> Path | None:
     return directory if is_complete(directory) else None
 
 
-def fetch_generator(identifier: str, revision: str | None) -> Path:
+def fetch_generator(identifier: str, revision: str | None, *, progress: Progress | None = None) -> Path:
     """Download a generator from Hugging Face into the hub's cache, which shows a bar.
 
     Args:
         identifier: owner/name.
         revision: Branch, tag or commit; None: the main branch.
+        progress: As to `fetch_file`.
 
     Returns:
         Its directory.
@@ -137,7 +171,9 @@ def fetch_generator(identifier: str, revision: str | None) -> Path:
         place = hub_place(identifier)
         sizes = [file.size or 0 for file in info.siblings or [] if file.rfilename in files]
         _check_room("generator", _existing(place), sum(sizes) - _bytes_below(place))
-        directory = Path(snapshot_download(identifier, revision=revision, allow_patterns=files))
+        get = partial(snapshot_download, identifier, revision=revision, allow_patterns=files)
+        found = _telling(progress, "generator", get, here=lambda: _bytes_below(place), whole=sum(sizes))
+        directory = Path(found)
     if not is_complete(directory):
         raise UserError(
             f"generator: {identifier} holds no SONAR-LLM: expected {CONFIG_FILE} and {SAFETENSORS_FILE} "

@@ -1,21 +1,24 @@
 """What a run runs on: for its record, and for whoever wants to make it again."""
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("sonar-explore", "torch", "fairseq2", "sonar-space", "transformers", "numpy")
 
 
-def environment(device: str) -> dict[str, str]:
+def environment(device: str, *, is_compiled: bool = False) -> dict[str, str]:
     """Versions of what computes, and on what.
 
     Args:
         device: `cpu`, or `cuda:N`.
+        is_compiled: whether the models' part of a step is compiled.
     """
     return {
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
+        **({"compiled": "yes"} if is_compiled else {}),
         "platform": platform.platform(),
         "host": platform.node(),
         **(_processor() if device == "cpu" else {"device": _card(device)}),
@@ -44,6 +47,7 @@ def _card(device: str) -> str:
     return torch.cuda.get_device_name(device)
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -170,6 +170,10 @@ class RunSpec(_Strict):
     """Where the encoder is kept: on the device, or on the CPU, where it takes no memory of a card; it is only
     needed for init, target and texts that are read again."""
 
+    compile: bool = False
+    """Whether the models' part of a step is compiled by torch, which takes most of a minute for each new
+    shape of it: for long sweeps."""
+
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the run's random generators."""
 

@@ -19,6 +19,11 @@ def state_dir() -> Path:
     return base("XDG_STATE_HOME", ".local/state") / DIRECTORY
 
 
+def cache_dir() -> Path:
+    """What the program can find out again: `$XDG_CACHE_HOME/sonar-explore`, else `~/.cache/sonar-explore`."""
+    return base("XDG_CACHE_HOME", ".cache") / DIRECTORY
+
+
 def base(variable: str, below_home: str) -> Path:
     """The directory of the variable; one that is not absolute does not count, as the XDG rules say."""
     named = os.environ.get(variable, "")

@@ -69,6 +69,8 @@ def report_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["card_bytes"] is not None:
         yield f"  memory     {found['card_bytes'] / 2**30:.1f} GiB of the card at most"
     yield f"  digest     {found['digest']}"
+    if found["wrong_digest"] is not None:
+        yield f"             {found['wrong_digest']} was remembered: WRONG, and forgotten"
     yield f"  embedding  {found['dimension']} dimensions, norm {found['norm']:.3f} of simple sentences"
     if not found["is_finite"]:
         yield "  embedding  NOT FINITE: the weights are damaged, or too large for this precision"

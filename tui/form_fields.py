@@ -10,7 +10,7 @@ from engine.optimizers import OPTIMIZERS
 from engine.population.options import METHODS, POPULATION_OPTIONS
 from engine.population.options import NAME as POPULATION
 from engine.spec import MAX_SENTENCES, RunSpec, TextInit
-from tui.spelled import spelled_option
+from tui.spelled import spelled_number, spelled_option
 
 Values = Mapping[str, str]
 """What stands in the fields, by their keys."""
@@ -313,6 +313,13 @@ GROUPS: tuple[tuple[str, tuple[FormField, ...]], ...] = (
                 _DEFAULT.encoder,
                 "the device, or the CPU to save a card's memory",
                 choices=("device", "cpu"),
+            ),
+            FormField(
+                "compile",
+                "compile",
+                spelled_number(_DEFAULT.compile),
+                "the models' part of a step: for long sweeps",
+                choices=("no", "yes"),
             ),
         ),
     ),

@@ -47,6 +47,7 @@ _PLAIN = (
     "device",
     "dtype",
     "encoder",
+    "compile",
     "seed",
     "vectors",
     "measures",

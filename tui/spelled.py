@@ -33,6 +33,8 @@ def spelled_option(value: object) -> list[str]:
 
 def spelled_number(value: object) -> str:
     """A value as one would type it, without losing a digit."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,8 +14,21 @@ if TYPE_CHECKING:
 _BLOCK = 2**24
 """Numbers that are made float32 at a time."""
 
-FileIdentity = tuple[str, int, int, int]
-"""Of a file as it is now: another one once it has been written."""
+VERSION = 1
+"""Of what is hashed, and how."""
+
+
+class FileIdentity(NamedTuple):
+    """Of a file as it is at a moment: another one once it has been written."""
+
+    path: str
+    """Without symbolic links."""
+    inode: int
+    mode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
 
 _known: dict[tuple[FileIdentity, ...], "_Hash"] = {}
 """The state after these files: bundles share encoder and decoder, and are loaded in several precisions."""
@@ -28,7 +41,7 @@ class WeightsDigest:
         self._hasher = sha256()
         self._files: tuple[FileIdentity, ...] = ()
 
-    def add(self, part: str, files: Sequence[Path], weights: Iterable[tuple[str, Tensor]]) -> None:
+    def add(self, part: str, files: Sequence[FileIdentity], weights: Iterable[tuple[str, Tensor]]) -> None:
         """Go on with a part.
 
         Args:
@@ -36,7 +49,7 @@ class WeightsDigest:
             files: Where the weights are from; of unchanged files they are not read a second time.
             weights: In the model's order, on the CPU, in any precision.
         """
-        self._files += tuple(map(file_identity, files))
+        self._files += tuple(files)
         if (known := _known.get(self._files)) is not None:
             self._hasher = known.copy()
             return
@@ -52,6 +65,17 @@ class WeightsDigest:
 
 
 def file_identity(path: Path) -> FileIdentity:
-    """Tell a file, and what is in it, from others without reading it."""
+    """Tell a file, and what is in it, from others without reading it.
+
+    Raises:
+        OSError: there is no such file.
+    """
     status = path.stat()
-    return str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return FileIdentity(
+        str(path.resolve()),
+        status.st_ino,
+        status.st_mode,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )

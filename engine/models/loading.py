@@ -3,9 +3,9 @@
 import gc
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
 import torch
@@ -14,12 +14,15 @@ from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderMode
 from torch import nn
 
 from engine.bundles import Bundle, find_bundle, is_path
-from engine.downloads import fetch_generator, local_generator
+from engine.compiler import check_compiler
+from engine.downloads import Progress, fetch_generator, local_generator
 from engine.errors import CardTooSmallError, UserError
-from engine.models.digest import FileIdentity, WeightsDigest, file_identity
+from engine.fast.padded import padded
+from engine.models.digest import FileIdentity, WeightsDigest
 from engine.models.generator import SonarLLM
 from engine.models.loaded import LoadedBundle
 from engine.models.memory import Sizes, check_memory
+from engine.models.remembered_digest import HashedPart, RememberedDigest
 from engine.models.sonar import SonarPart, find_part, find_tokenizers, load_part
 from engine.models.weights import Weights, matched
 
@@ -32,6 +35,9 @@ _Key = tuple[Bundle, torch.device, torch.device, torch.dtype]
 """A bundle, where its encoder is and where the rest, and their precision."""
 
 _loaded: dict[_Key, LoadedBundle] = {}
+
+_compiled: dict[_Key, LoadedBundle] = {}
+"""The same models, compiled."""
 
 _PartKey = tuple[FileIdentity, torch.device, torch.dtype]
 
@@ -49,7 +55,14 @@ class _Placed:
 
     def key(self, dtype: torch.dtype) -> _PartKey:
         """What it goes by once it is loaded."""
-        return file_identity(self.weights.files[0]), self.device, dtype
+        return self.weights.identities[0], self.device, dtype
+
+    @property
+    def hashed(self) -> HashedPart:
+        """What of it decides about the digest."""
+        named = matched(self.model, self.weights.tensors)
+        shapes = tuple((name, tuple(parameter.shape)) for name, parameter, _ in named)
+        return HashedPart(self.weights.identities, shapes)
 
 
 def load_bundle(
@@ -58,7 +71,10 @@ def load_bundle(
     device: str = "auto",
     dtype: str = "float32",
     encoder: str = "device",
+    compiled: bool = False,
     progress: Callable[[str], None] | None = None,
+    downloads: Progress | None = None,
+    wrong_digest: Callable[[str], None] | None = None,
 ) -> LoadedBundle:
     """Load the models of a bundle, or return them if this process has them already.
 
@@ -67,11 +83,15 @@ def load_bundle(
         device: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
         dtype: precision of the weights: `float32` or `bfloat16`.
         encoder: where the encoder is kept: on the `device`, as the other models, or on the `cpu`.
+        compiled: whether the models' part of a step is compiled; the weights are the same ones.
         progress: called with a line before each part is loaded.
+        downloads: called with a line now and then while a part is downloaded.
+        wrong_digest: called with the digest that was remembered, if it is not that of the weights. Where this
+            is given, the digest is computed whatever is remembered.
 
     Raises:
         UserError: bundle, device or dtype is unknown or absent, weights are missing, damaged or out of
-            reach, or the card is too small.
+            reach, the card is too small, or there is no compiler.
     """
     bundle = find_bundle(name)
     if dtype not in DTYPES:
@@ -80,10 +100,21 @@ def load_bundle(
         raise UserError(f"encoder: {encoder!r} is unknown; there are {', '.join(ENCODER_PLACES)}")
     main_device = find_device(device)
     encoder_device = torch.device("cpu") if encoder == "cpu" else main_device
+    if compiled:
+        check_compiler(str(main_device))
     key = (bundle, encoder_device, main_device, DTYPES[dtype])
     if key not in _loaded:
-        _loaded[key] = _load(*key, progress=progress or (lambda line: None))
-    return _loaded[key]
+        _loaded[key] = _load(
+            *key,
+            progress=progress or (lambda line: None),
+            downloads=downloads,
+            wrong_digest=wrong_digest,
+        )
+    if not compiled:
+        return _loaded[key]
+    if key not in _compiled or _compiled[key].generator is not _loaded[key].generator:
+        _compiled[key] = replace(_loaded[key], is_compiled=True)
+    return _compiled[key]
 
 
 def find_device(name: str) -> torch.device:
@@ -106,15 +137,17 @@ def _load(
     dtype: torch.dtype,
     *,
     progress: Callable[[str], None],
+    downloads: Progress | None,
+    wrong_digest: Callable[[str], None] | None,
 ) -> LoadedBundle:
     progress("finding generator, or downloading it")  # first: it is the part that most often is not here
-    generator_directory = _generator_directory(bundle)
+    generator_directory = _generator_directory(bundle, downloads)
     progress("loading tokenizer")
     tokenizers = find_tokenizers(bundle)
     progress("finding encoder, or downloading it")
-    encoder = find_part("encoder", bundle)
+    encoder = find_part("encoder", bundle, progress=downloads)
     progress("finding decoder, or downloading it")
-    decoder = find_part("decoder", bundle)
+    decoder = find_part("decoder", bundle, progress=downloads)
     parts = {
         "encoder": _Placed(*encoder.open(), encoder_device),
         "decoder": _Placed(*decoder.open(), device),
@@ -122,19 +155,26 @@ def _load(
     }
     _check_together(bundle, encoder, decoder, parts, [each.vocab_info.size for each in tokenizers])
     _make_room(bundle, parts, device, dtype)
-    digest = WeightsDigest()
+    remembered = RememberedDigest.of({part: placed.hashed for part, placed in parts.items()})
+    known = remembered.value if wrong_digest is None else None
+    hashes = WeightsDigest()
     models = {}
     with ThreadPoolExecutor(max_workers=1) as hashing:
         for part in list(parts):
             progress(f"loading {part}")
             placed = parts.pop(part)
+            named = [(name, tensor) for name, _, tensor in matched(placed.model, placed.weights.tensors)]
             # Beside the copying, which waits for the disk and the card; but not for longer than this part,
             # whose file is mapped until then.
-            named = [(name, tensor) for name, _, tensor in matched(placed.model, placed.weights.tensors)]
-            hashed = hashing.submit(digest.add, part, placed.weights.files, named)
+            hashed = hashing.submit(hashes.add, part, placed.weights.identities, named) if not known else None
             models[part] = _loaded_part(part, placed, dtype)
-            hashed.result()
+            if hashed is not None:
+                hashed.result()
             del placed, named, hashed
+    digest = known or hashes.hexdigest()
+    remembered.keep(digest)
+    if wrong_digest is not None and remembered.value is not None and remembered.value != digest:
+        wrong_digest(remembered.value)
     return LoadedBundle(
         bundle=bundle,
         encoder=cast(SonarTextTransformerEncoderModel, models["encoder"]),
@@ -144,7 +184,7 @@ def _load(
         decoder_tokenizer=tokenizers[1],
         device=device,
         dtype=dtype,
-        digest=digest.hexdigest(),
+        digest=digest,
     )
 
 
@@ -157,6 +197,9 @@ def _loaded_part(part: str, placed: _Placed, dtype: torch.dtype) -> nn.Module:
     if (loaded := _encoders_and_decoders.get(key)) is not None:
         return loaded
     load_part(model, weights, device=device, dtype=dtype)
+    if isinstance(model, ConditionalTransformerDecoderModel):
+        projection: Any = model.final_proj
+        padded(projection.weight)  # here, for it takes a copy, and the generator has no memory yet
     _encoders_and_decoders[key] = model
     return model
 
@@ -182,6 +225,7 @@ def _make_room(
         if not _loaded:
             raise
         _loaded.clear()
+        _compiled.clear()
         gc.collect()
         torch.cuda.empty_cache()
         check()
@@ -219,9 +263,9 @@ def _check_together(
             )
 
 
-def _generator_directory(bundle: Bundle) -> Path:
+def _generator_directory(bundle: Bundle, downloads: Progress | None) -> Path:
     """A local directory as it is; a Hugging Face id by way of the hub's cache."""
     if is_path(bundle.generator):
         return Path(bundle.generator)
     found = local_generator(bundle.generator, bundle.revision)
-    return found or fetch_generator(bundle.generator, bundle.revision)
+    return found or fetch_generator(bundle.generator, bundle.revision, progress=downloads)

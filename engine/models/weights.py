@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engine.errors import UserError
+from engine.models.digest import FileIdentity, file_identity
 
 _MOST_NAMES = 5
 
@@ -26,6 +27,8 @@ class Weights:
     """What files hold."""
 
     files: tuple[Path, ...]
+    identities: tuple[FileIdentity, ...]
+    """Of the files, as they were before they were opened."""
     tensors: Mapping[str, Tensor]
     """By their names; mapped from the files."""
 
@@ -37,8 +40,10 @@ def read_weights(files: Sequence[Path]) -> Weights:
         UserError: a file cannot be read as weights.
     """
     tensors: dict[str, Tensor] = {}
+    identities = []
     for path in files:
         try:
+            identities.append(file_identity(path))
             found = load_file(path) if path.suffix == ".safetensors" else _state_dict(path)
         except (OSError, RuntimeError, UnpicklingError, SafetensorError, EOFError, ValueError) as error:
             message = " ".join(str(error).split())
@@ -46,7 +51,7 @@ def read_weights(files: Sequence[Path]) -> Weights:
         if twice := sorted(found.keys() & tensors.keys()):
             raise UserError(f"{path}: holds {shortened(twice)} a second time")
         tensors |= found
-    return Weights(tuple(files), tensors)
+    return Weights(tuple(files), tuple(identities), tensors)
 
 
 def is_mappable(path: Path) -> bool:

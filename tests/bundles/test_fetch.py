@@ -6,12 +6,15 @@ speak as they do.
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.downloads import shown_bytes
 from engine.mini import DECODER_FILE, ENCODER_FILE, GENERATOR_FOLDER, TOKENIZER_FILE, WEIGHTS
 from tests.bundles.conftest import configure
 from tests.bundles.file_server import COMMIT, FileServer
@@ -184,3 +187,36 @@ def test_a_card_of_ones_own_is_known_by_its_name(server: FileServer) -> None:
     decoder = json.loads(answer.stdout.splitlines()[-1])["parts"][1]
     assert decoder["address"] == f"{server.address}/decoder.pt"
     assert decoder["path"] is None
+
+
+_TELLING = """
+import sys
+from threading import current_thread, main_thread
+from engine.downloads import fetch_file, fetch_generator
+
+def tell(line):
+    assert current_thread() is main_thread()  # the only one that a worker's database takes
+    print(line)
+
+for _ in range(2):  # the second time it is here, and there is nothing to tell
+    fetch_file("encoder", sys.argv[1], progress=tell)
+print(fetch_generator("someone/served", None, progress=tell))
+"""
+
+
+def test_who_waits_for_a_download_is_told_how_far_it_is(served: FileServer) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", _TELLING, f"{served.address}/encoder.pt"],
+        env=os.environ | {"HF_ENDPOINT": served.address},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *told, directory = answer.stdout.splitlines()
+    encoder = len(served.files["/encoder.pt"])
+    generator = sum(path.stat().st_size for path in Path(directory).iterdir())
+    assert told[0] == f"downloading encoder: 0% of {shown_bytes(encoder)}"
+    first_of_generator = told.index(f"downloading generator: 0% of {shown_bytes(generator)}")
+    assert all(line.startswith("downloading encoder: ") for line in told[:first_of_generator])
+    assert all(line.startswith("downloading generator: ") for line in told[first_of_generator:])
+    assert len(told) < 10

@@ -55,6 +55,7 @@ SPEC = parse_spec(
     device="cuda:1",
     dtype="bfloat16",
     encoder="cpu",
+    compile=True,
     seed=9,
     vectors="ends",
     measures="quick",

@@ -270,6 +270,17 @@ EncoderOption = Annotated[
     ),
 ]
 
+CompileOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile",
+        rich_help_panel=_WHERE,
+        show_default=False,
+        help="Have torch compile the models' part of a step, most of a minute for each new shape: for long "
+        "sweeps (--no-compile).",
+    ),
+]
+
 VectorsOption = Annotated[
     str | None,
     typer.Option(
@@ -338,6 +349,7 @@ class RunOptions:
     device: DeviceOption = None
     dtype: DtypeOption = None
     encoder: EncoderOption = None
+    compile: CompileOption = None
     vectors: VectorsOption = None
     measures: MeasuresOption = None
     session: SessionOption = None
@@ -357,7 +369,7 @@ class RunOptions:
         Raises:
             UserError: what is given cannot be read: which, and what is allowed.
         """
-        given = {name: getattr(self, name) for name in (*_NUMBERS, *_TEXTS)}
+        given = {name: getattr(self, name) for name in (*_NUMBERS, *_OTHERS)}
         fields: dict[str, object] = {
             name: None if value == "" and name in _NEED_NOT_BE else _spelled(name, value)
             for name, value in given.items()
@@ -546,7 +558,7 @@ def _only(option: str, name: str, values: Sequence[str]) -> str:
 _NUMBERS = ("lr", "steps", "norm", "decode_every", "beam", "max_decoded_tokens", "seed", "clip", "read_every")
 """Options that are called like the fields of a spec that they give, and spell numbers."""
 
-_TEXTS = (
+_OTHERS = (
     "forcing",
     "source_lang",
     "target_lang",
@@ -556,10 +568,11 @@ _TEXTS = (
     "device",
     "dtype",
     "encoder",
+    "compile",
     "vectors",
     "measures",
 )
-"""Likewise, but for what they spell."""
+"""Likewise, but for what they spell: texts, and yes or no."""
 
 _NEED_NOT_BE = frozenset({"max_decoded_tokens", "clip", "source_lang", "target_lang"})
 """Fields that a run can be without."""

@@ -1,0 +1,35 @@
+"""What compiles the models' part of a step, where that is asked for: known without torch."""
+
+import os
+import shlex
+from importlib.util import find_spec
+from shutil import which
+
+from engine.errors import UserError
+
+
+def check_compiler(device: str) -> None:
+    """Refuse to compile where nothing can.
+
+    Args:
+        device: `cpu` or `cuda:N`.
+
+    Raises:
+        UserError: there is no compiler; it says which is looked for.
+    """
+    if device == "cpu":
+        _check("a C++ compiler", "CXX", "g++")
+        return
+    if find_spec("triton") is None:
+        raise UserError("compile: needs Triton on a card, which torch's packages for CUDA bring along")
+    _check("a C compiler", "CC", "gcc", "clang")
+
+
+def _check(what: str, variable: str, *names: str) -> None:
+    """Look where torch and Triton do: what the variable names, else one of some programs."""
+    named = shlex.split(os.environ.get(variable, ""))[:1]
+    if not any(map(which, named or names)):
+        looked_for = f"{named[0]}, as {variable} says" if named else " or ".join(names)
+        raise UserError(
+            f"compile: needs {what}, and there is no {looked_for}: install one, or do not compile"
+        )
