@@ -1,6 +1,6 @@
 """Models of given sizes with random weights: as fast, and as large, as trained ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -16,6 +16,7 @@ from sonar.models.sonar_text import (
 from torch import Tensor, nn
 
 from engine.bundles import Bundle
+from engine.fast.padded import padded
 from engine.models.generator import SonarLLM
 from engine.models.loaded import LoadedBundle, Targets
 
@@ -102,7 +103,7 @@ MINI = Sizes(
 
 
 class RandomBundle(LoadedBundle):
-    """Models that have no tokenizer: every text is its own random embedding and random tokens."""
+    """Models for which every text is its own random embedding and random tokens; they say numbers."""
 
     target_tokens = 17
     """That the decoder is fed, and predicts, for every target."""
@@ -146,6 +147,8 @@ def random_bundle(
             SonarTextDecoderConfig(**sizes.sonar, normalize_before=True)
         ).create_model()
         _convert(decoder, dtype)
+        projection: Any = decoder.final_proj
+        padded(projection.weight)  # as loading does
         generator = SonarLLM(sizes.llama, sizes.embedding_dim)
         _convert(generator, dtype)
     bundle = Bundle(
@@ -157,24 +160,42 @@ def random_bundle(
         max_tokens=512,
         licence="none",
     )
-    none: Any = None
+    tokenizer: Any = _Numbers(sizes.sonar["vocab_info"])
     return RandomBundle(
         bundle=bundle,
         encoder=encoder,
         decoder=decoder,
         generator=generator,
-        encoder_tokenizer=none,
-        decoder_tokenizer=_PadOnly(),  # type: ignore[arg-type]
+        encoder_tokenizer=tokenizer,
+        decoder_tokenizer=tokenizer,
         device=device,
         dtype=dtype,
         digest="random",
     )
 
 
-class _PadOnly:
-    """As much of a tokenizer as padding needs."""
+_LAST_SPECIAL = 3
 
-    vocab_info = VocabularyInfo(0, unk_idx=1, bos_idx=2, eos_idx=3, pad_idx=0)
+
+class _Numbers:
+    """A tokenizer for which a text is the numbers of its tokens."""
+
+    def __init__(self, vocabulary: VocabularyInfo) -> None:
+        self.vocab_info = vocabulary
+
+    def create_encoder(self, **_: object) -> "_NumbersEncoder":
+        return _NumbersEncoder()
+
+    def create_decoder(self, **_: object) -> Callable[[Tensor], str]:
+        return lambda tokens: " ".join(str(token) for token in tokens.tolist() if token > _LAST_SPECIAL)
+
+
+class _NumbersEncoder:
+    prefix_indices = torch.tensor([3, 7])
+    """`</s>` and a language."""
+
+    def __call__(self, text: str) -> Tensor:
+        return torch.tensor([*self.prefix_indices.tolist(), *map(int, text.split()), 3])
 
 
 def _convert(model: nn.Module, dtype: torch.dtype) -> None:
