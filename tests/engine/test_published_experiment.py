@@ -6,6 +6,7 @@ from sonar.inference_pipelines.text import EmbeddingToTextModelPipeline, TextToE
 
 from engine import LoadedBundle, RunSpec, Step, load_bundle, optimize
 from engine.decoding import decode
+from engine.models import loading
 
 LILY = "Once upon a time, there was a little girl named Lily."
 SENTENCES = ["I like cheese.", LILY, "Tom had a red ball.", "The dog is happy."]
@@ -24,7 +25,9 @@ def loading_lines() -> list[str]:
 
 @pytest.fixture(scope="module")
 def coarse(loading_lines: list[str]) -> LoadedBundle:
-    return load_bundle("mini", device="cpu", dtype="bfloat16", progress=loading_lines.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_loaded", {})  # other tests may have loaded it in this process
+        return load_bundle("mini", device="cpu", dtype="bfloat16", progress=loading_lines.append)
 
 
 @pytest.fixture(scope="module")

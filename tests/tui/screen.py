@@ -1,6 +1,7 @@
 """Look at the screen as a user does: its painted lines, and waiting until something stands on them."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -67,6 +68,12 @@ async def expect(user: User, condition: Callable[[], object]) -> None:
 async def expect_shown(user: User, *parts: str) -> None:
     """Wait until all these texts stand on the screen."""
     await expect(user, lambda: all(part in text(user) for part in parts))
+
+
+async def expect_row(user: User, step: int) -> None:
+    """Wait until the row of a step stands in the table: it may come after the header."""
+    row = re.compile(rf"(?<![\w.]){step} +-?\d+\.\d")
+    await expect(user, lambda: any(map(row.search, lines(user))))
 
 
 async def expect_said(user: User, *parts: str) -> None:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine.store.records import Status
 from tests.tui.recording import Recording, published_like_rows, row
-from tests.tui.screen import LARGE, SMALL, expect, lines, opened, text
+from tests.tui.screen import LARGE, SMALL, expect, expect_row, lines, opened, text
 from tui.glyphs import ascii_sign, ascii_text
 from tui.settings import Settings
 from tui.widgets.badges import MATCH, NO_MATCH, STATUS_BADGES
@@ -47,7 +47,7 @@ async def test_the_columns_stay_where_they_are(database: Path, recording: Record
     for ascii_only in (False, True):
         async with opened(database, settings=Settings(ascii=ascii_only)) as user:
             await expect(user, lambda: "step 59 of 100" in text(user))
-            await expect(user, lambda: "59 " in text(user))
+            await expect_row(user, 59)
             painted[ascii_only] = lines(user)
     assert [ascii_text(line) for line in painted[False]] == painted[True]
 

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from engine.store.records import Status
 from tests.tui.pictures import SIZES, Compare, app_on, sizes
 from tests.tui.recording import Recording, published_like_rows
-from tests.tui.screen import LARGE, MEDIUM, SMALL, expect_shown
+from tests.tui.screen import LARGE, MEDIUM, SMALL, expect_row, expect_shown
 from tui.actions import Place
 from tui.app import ExplorerApp
 from tui.settings import THEME_NAMES
@@ -36,6 +36,7 @@ def test_theme(snap_compare: Compare, database: Path, recording: Recording, them
 
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "step 43 of 100")
+        await expect_row(user, 43)
         await user.press("tab", "up", "up")
 
     assert snap_compare(app_on(database, theme=theme), terminal_size=MEDIUM, run_before=shown)
@@ -47,6 +48,7 @@ def test_ascii(snap_compare: Compare, database: Path, recording: Recording, size
 
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "step 43 of 100")
+        await expect_row(user, 43)
 
     assert snap_compare(app_on(database, ascii=True), terminal_size=size, run_before=shown)
 
@@ -67,6 +69,7 @@ def test_slow_line(snap_compare: Compare, database: Path, recording: Recording) 
 
     async def shown(user: Pilot[object]) -> None:
         await expect_shown(user, "step 43 of 100")
+        await expect_row(user, 43)
         assert isinstance(user.app, ExplorerApp)
         user.app._link.look(30, time.monotonic())
         await expect_shown(user, "link: slow")
