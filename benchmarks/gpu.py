@@ -43,7 +43,7 @@ POSITION_OF_FAIRSEQ2 = {"bfloat16": 1 / 12}
 """Likewise of a decoded position, of fairseq2's time for it."""
 
 FAIRSEQ2_POSITION_MS = 18.0
-"""What that is taken to be at most at the real sizes: it varies from process to process, up to 50 ms."""
+"""What that is taken to be at most at the real sizes: it varies between processes, and was up to 80 ms."""
 
 SLOW_DOWN = 1.5
 CAPTURE_MS = 2000.0

@@ -13,12 +13,8 @@ from engine.measures import MEASURES, Reading
 from engine.models.loaded import LoadedBundle
 from engine.objective.terms.cross_entropy import sentence_cross_entropy
 from engine.own_text import decode_each, encode_own, own_tokens
-from engine.spec import RunSpec
+from engine.spec import DECODED_LENGTH_FACTOR, RunSpec
 from engine.step import Sentence, Vector
-
-DECODED_LENGTH_FACTOR = 3
-"""A decoded text has at most so many times the tokens of the longest target sentence, unless the spec says
-otherwise."""
 
 STEPS_TOGETHER = 16
 """On CUDA the rows of so many steps are decoded in one batch, where every step is decoded."""

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoded_rows import DECODED_LENGTH_FACTOR, DecodedRow, Evaluated
+from engine.decoded_rows import DecodedRow, Evaluated
 from engine.errors import UserError
 from engine.fast.graph import Repeated, capture_on
 from engine.fast.stopwatch import Stopwatch
@@ -35,7 +35,7 @@ from engine.rows import Launched, OwnRow, RowMaker, Said
 from engine.scatter import Scattering
 from engine.schedule import Plateau, parse_schedule, plateau_update
 from engine.search import Search, begin_search
-from engine.spec import RunSpec, check_lr, steered, with_changes
+from engine.spec import DECODED_LENGTH_FACTOR, RunSpec, check_lr, steered, with_changes
 from engine.state import RunState
 from engine.step import Step, Vector
 

@@ -21,6 +21,9 @@ from engine.texts import checked_text
 PUBLISHED_INIT = "I like cheese."
 PUBLISHED_TARGET = "Once upon a time, there was a little girl named Lily."
 
+DECODED_LENGTH_FACTOR = 3
+"""A decoded text has at most so many times the tokens of the longest target sentence, unless it is set."""
+
 MAX_SENTENCES = 64
 """Most sentences of a context or a continuation."""
 
@@ -155,7 +158,7 @@ class RunSpec(_Strict):
     """Beam size for decoding; 1 is greedy."""
 
     max_decoded_tokens: int | None = Field(default=None, ge=1, le=512)
-    """Longest decoded text in tokens; None: three times the target's length."""
+    """Longest decoded text in tokens; None: DECODED_LENGTH_FACTOR times the longest target sentence's."""
 
     bundle: str = Field(default="mini", min_length=1, max_length=100)
     """Name of the model bundle (engine.bundles)."""

@@ -1,6 +1,5 @@
 """What `list` and `show` print: runs in a table, one run with its trajectory."""
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -160,7 +159,7 @@ def _facts(run: RunRecord) -> Iterable[tuple[str, str]]:
     yield "loss", f"{run.loss_name}{lr}, {run.steps} steps"
     if run.break_points:
         yield "breaks", ", ".join(run.break_points)
-    compiled = ", compiled" if json.loads(run.spec).get("compile") else ""
+    compiled = ", compiled" if run.is_compiled else ""
     yield "models", f"{run.bundle}{digest} on {run.device}{compiled}, seed {run.seed}"
     yield "made", _clock(run.created)
     yield "status", f"{run.status}, last step {last}, {match_line(run)}"

@@ -1,9 +1,9 @@
-# Triton takes a kernel's annotations for its own.
-# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 """Cross-entropy and its derivative as Triton kernels, which read the logits twice and write the errors once.
 
 A row is cut into segments, so that few rows keep a card as busy as many.
 """
+# Triton takes a kernel's annotations for its own.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 
 import torch
 import triton

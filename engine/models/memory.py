@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from engine.errors import CardTooSmallError
+from engine.spec import DECODED_LENGTH_FACTOR
 
 if TYPE_CHECKING:
     from engine.models.loaded import LoadedBundle
 
 TARGET_TOKENS = 64
-DECODED_LENGTH_FACTOR = 3
 BEAM = 5
 """The estimate for a bundle is that of one run with a target of so many tokens, decoded as runs are by
 default."""

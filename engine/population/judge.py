@@ -7,12 +7,11 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-from engine.decoded_rows import DECODED_LENGTH_FACTOR
 from engine.forward_pass import ForwardPass
 from engine.models.loaded import LoadedBundle
 from engine.objective.forward import Forward
 from engine.population.pieces import Pieces
-from engine.spec import RunSpec
+from engine.spec import DECODED_LENGTH_FACTOR, RunSpec
 
 _AT_ONCE = 256
 _JUDGED_BY = ("target", "continuation", "forcing", "before", "context", "source_lang", "target_lang")

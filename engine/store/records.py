@@ -142,24 +142,33 @@ class RunRecord:
         """What one of its steps is: a `step`, or a `generation` of a population search."""
         return _step_word(self.spec)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the models' part of its steps is compiled."""
+        return _field(self.spec, "compile") is True
+
 
 @lru_cache(maxsize=1024)
 def _step_word(spec: str) -> str:
-    """A column may hold anything."""
-    try:
-        return "generation" if json.loads(spec).get("method") == "population" else "step"
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return "step"
+    return "generation" if _field(spec, "method") == "population" else "step"
 
 
 @lru_cache(maxsize=1024)
 def _continuation(spec: str) -> tuple[str, ...]:
-    """The target sentences after the first: a filter asks at every key. A column may hold anything."""
-    try:
-        sentences = json.loads(spec).get("continuation", ())
-        return tuple(sentence for sentence in sentences if isinstance(sentence, str))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    """The target sentences after the first: a filter asks at every key."""
+    sentences = _field(spec, "continuation")
+    if not isinstance(sentences, list):
         return ()
+    return tuple(sentence for sentence in sentences if isinstance(sentence, str))
+
+
+def _field(spec: str, name: str) -> object:
+    """A field of a stored spec; None where there is none, for a column may hold anything."""
+    try:
+        fields = json.loads(spec)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return fields.get(name) if isinstance(fields, dict) else None
 
 
 class StepRecord(NamedTuple):

@@ -1,6 +1,7 @@
 """`list`, `show`, `export`: what is printed is what is stored, and nothing is changed by looking."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,17 @@ def test_show_says_that_a_run_is_compiled(call: Call, database: Path) -> None:
     shown = call("show", run, "--db", database).out.splitlines()
     assert "models     mini on cuda:0, compiled, seed 3" in shown
     assert "compiled" not in call("show", "1", "--db", database).out
+
+
+@pytest.mark.parametrize("stored", ["{broken", "[]", "null", "17", '{"continuation": 5, "compile": "x"}'])
+def test_show_bears_a_spec_that_cannot_be_read(call: Call, database: Path, stored: str) -> None:
+    run = add_run(database, RunSpec(seed=3), device="cuda:0", session="damaged")
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE run SET spec = ? WHERE id = ?", (stored, run))
+    connection.close()
+    shown = call("show", run, "--db", database)
+    assert shown.code == 0
+    assert "models     mini on cuda:0, seed 3" in shown.out.splitlines()
 
 
 def test_show_prints_the_last_row_although_it_was_not_decoded(call: Call, database: Path) -> None:
