@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import UserError
-from engine.models.loaded import LoadedBundle, Targets
+from engine.models.loaded import LoadedBundle
 from engine.objective import TERMS
 from engine.objective.forward import Forward
 from engine.own_text import OwnText
@@ -44,6 +44,8 @@ class ForwardPass:
         self.is_target = self._mask([len(spec.sentences) for spec in specs], self._most_sentences)  # (N, M)
         self.target_embeddings = self._encoded([spec.sentences for spec in specs], "target")  # (N, M, D)
         self._place_sentences()
+        # Made once: a step that was captured reads them where they lie.
+        self._anchors: tuple[Tensor, Tensor] | None = None
         self.set_terms([spec.terms for spec in specs])
 
     def set_terms(self, terms: Sequence[Collection[str]]) -> None:
@@ -57,7 +59,11 @@ class ForwardPass:
         needs = frozenset(chain.from_iterable(term.needs for term in self.terms))
         self.reads_z = bool(needs & {"own text", "anchors"})
         """Whether a pass needs to know what z says."""
-        self._anchors = self._given_anchors() if "anchors" in needs else None
+        self.needs_logits = "logits" in needs
+        """Whether a term reads the cross-entropy of the targets' tokens."""
+        self._has_anchors = "anchors" in needs
+        if self._has_anchors:
+            self._anchors = self._anchors or self._given_anchors()
         self._prior = self._statistics() if "prior" in needs else None
 
     def target_tokens(self, run: int) -> int:
@@ -112,20 +118,15 @@ class ForwardPass:
     def _target_token_losses(self, predictions: Tensor, copies: int) -> Tensor:
         """Cross-entropy of each token of the target sentences. # (N · C, M, D) to (N · C, M, T)"""
         flat = predictions.flatten(0, 1)  # (N · C · M, D)
-        losses = self._bundle.token_losses(flat, self._repeated_targets(copies))
+        targets = self._targets.repeated(copies, group=self._most_sentences)
+        losses = self._bundle.token_losses(flat, targets)
         return losses.view(*predictions.shape[:2], -1)
 
     def _own_token_losses(self, z: Tensor, own: OwnText | None, copies: int) -> tuple[Tensor, Tensor]:
-        if own is None:
+        if own is None or own.tokens is None:
             raise ValueError("it is not known what z says")
         tokens = own.tokens.repeated(copies)
         return self._bundle.token_losses(z, tokens), tokens.mask
-
-    def _repeated_targets(self, copies: int) -> Targets:
-        if copies == 1:
-            return self._targets
-        by_run = self._by_run(torch.arange(len(self._targets.lengths)))  # (N, M)
-        return self._targets.chosen(_repeated(by_run, copies).flatten())
 
     # What is fixed
 
@@ -192,7 +193,7 @@ class ForwardPass:
         return anchors, is_anchor
 
     def _all_anchors(self, own: OwnText | None, copies: int) -> tuple[Tensor, Tensor] | None:
-        if self._anchors is None or own is None:
+        if not self._has_anchors or self._anchors is None or own is None:
             return None
         anchors, is_anchor = self._anchors
         anchors = torch.cat([own.round_trip.unsqueeze(1), anchors[:, 1:]], dim=1)

@@ -8,10 +8,8 @@ Everything is written for N runs: each tensor has a leading run dimension, and t
 one another. N = 1 is the common case, not another path.
 """
 
-import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -20,26 +18,27 @@ from torch import Tensor
 
 from engine.decoded_rows import DecodedRow, Evaluated
 from engine.errors import UserError
+from engine.evaluation import Evaluation
 from engine.fast.graph import Repeated, capture_on
 from engine.fast.stopwatch import Stopwatch
 from engine.forward_pass import ForwardPass
 from engine.initial import held_norm, initial_z
 from engine.models.loaded import LoadedBundle
-from engine.objective import CONSTRAINTS, TERMS
-from engine.objective.constraint import Constraint
 from engine.objective.terms.cosine import similarity
-from engine.optimizers import OPTIMIZERS, clip
-from engine.own_text import OwnTexts
+from engine.optimizers import OPTIMIZERS
+from engine.per_run import per_run
+from engine.reading import Reading
 from engine.record import Measured
 from engine.rows import Launched, OwnRow, RowMaker, Said
 from engine.scatter import Scattering
-from engine.schedule import Plateau, parse_schedule, plateau_update
 from engine.search import Search, begin_search
 from engine.spec import DECODED_LENGTH_FACTOR, RunSpec, check_lr, steered, with_changes
 from engine.state import RunState
 from engine.step import Step, Vector
+from engine.step_settings import StepSettings
+from engine.updates import Updates
 
-__all__ = ["Evaluation", "Optimization", "Step", "optimize"]
+__all__ = ["Evaluation", "Moment", "Optimization", "Step", "optimize"]
 
 
 def optimize(spec: RunSpec, bundle: LoadedBundle, *, initial: Vector | None = None) -> Iterator[Step]:
@@ -63,42 +62,6 @@ def _rows(search: Search) -> Iterator[Step]:
             yield row
             if row.problem:
                 raise UserError(row.problem)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What the models and the objective say about z."""
-
-    z: Tensor
-    """Effective z. # (N, D)"""
-
-    predictions: Tensor
-    """Predicted embedding in the place of each target sentence. # (N, M, D)"""
-
-    similarity: Tensor
-    """Cosine of prediction and encode(target), the mean over target sentences. # (N,)"""
-
-    terms: Tensor
-    """Each loss term that some run has. # (N, K)"""
-
-    loss: Tensor
-    """Sum of the terms, weighted. # (N,)"""
-
-    token_losses: Tensor | None
-    """Cross-entropy of each token of the target sentences, 0 in padding; None when no term needs them.
-    # (N, M, T)"""
-
-    def detached(self) -> Self:
-        """The same numbers without the way back to z."""
-        token_losses = None if self.token_losses is None else self.token_losses.detach()
-        return type(self)(
-            z=self.z.detach(),
-            predictions=self.predictions.detach(),
-            similarity=self.similarity.detach(),
-            terms=self.terms.detach(),
-            loss=self.loss.detach(),
-            token_losses=token_losses,
-        )
 
 
 @dataclass(frozen=True)
@@ -139,44 +102,30 @@ class Optimization:
         z = initial_z(self.specs, bundle, initial)  # (N, D)
         self._state = RunState.start(
             z,
-            lr=self._per_run([spec.lr for spec in specs]),
+            lr=per_run([spec.lr for spec in specs], bundle.device),
             held_norm=held_norm(self.specs, z),
             optimizers=[OPTIMIZERS[spec.optimizer] for spec in specs],
         )
-        self._last_step = self._per_run([spec.steps for spec in specs], torch.int64)  # (N, 1)
+        self._last_step = per_run([spec.steps for spec in specs], bundle.device, torch.int64)  # (N, 1)
         self._next_step = [0] * len(specs)
         self._done = [False] * len(specs)
         self._held = [False] * len(specs)
-        self._as_recorded: dict[int, tuple[float, dict[str, float]]] = {}
 
-        self._forward = ForwardPass(self.specs, bundle, self._effective(z))
-        self._own_texts = OwnTexts(bundle, len(specs))
-        self._scattering = Scattering(self.specs, bundle.device)
-        self._clip_norm = self._per_run([spec.clip or math.inf for spec in specs])  # (N, 1)
-        self._options = {
-            name: {
-                option.name: self._per_run([spec.number(f"{name}.{option.name}") for spec in specs])
-                for option in optimizer.options
-            }
-            for name, optimizer in OPTIMIZERS.items()
-        }
-        self._own_optimizer = {
-            name: self._per_run([spec.optimizer == name for spec in specs], torch.bool)
-            for name in {spec.optimizer: None for spec in specs}
-        }  # (N, 1) each
-
-        # A step that was captured reads these where they lie: they are only ever written in place.
-        self._lr = self._state.lr.clone()  # (N, 1)
-        self._weights = torch.empty(0)  # (N, K)
-        self._moves = self._per_run([True] * len(specs), torch.bool)  # (N, 1): those that are not held
-        self._plateau_factor = self._per_run([1.0] * len(specs))  # (N, 1)
-        self._plateau_patience = self._per_run([math.inf] * len(specs))  # (N, 1)
+        self._forward = ForwardPass(self.specs, bundle, self._state.effective(z))
+        most_tokens = [self._forward.target_tokens(run) * DECODED_LENGTH_FACTOR for run in range(len(specs))]
+        self._reading = Reading(self.specs, bundle, self._state, most_tokens)
+        self._settings = StepSettings(self.specs, self._state)
+        self._scattering = Scattering(self.specs, bundle.dim, bundle.device)
+        self._updates = Updates(self.specs, bundle.device)
+        self._moves = per_run(
+            [True] * len(specs), bundle.device, torch.bool
+        )  # (N, 1): those that are not held
         self._take_up_specs()
         self._repeated = Repeated(capture_on(bundle.device))
 
         self.raw_initial_z: Vector = z.cpu().numpy().copy()
         """z of step 0 before its norm is held: as `initial` it makes this beginning again. # (N, D)"""
-        self.initial_z: Vector = self._effective(z).cpu().numpy()
+        self.initial_z: Vector = self._state.effective(z).cpu().numpy()
         """Effective z of step 0. # (N, D)"""
         self.target_vector: Vector = self._forward.target_embeddings[:, 0].cpu().numpy().copy()
         """encode(target), of the first target sentence. # (N, D)"""
@@ -206,9 +155,10 @@ class Optimization:
         """
         self.bundle.use_threads()
         stopwatch = Stopwatch(self.bundle.device)
-        self._settle()
-        self._take_settings()
-        evaluation, measured = self._repeated(self._step, course=self._course)
+        self._reading.before_rows(self.running, self._next_step)
+        self._settings.prepare(self._next_step)
+        self._scattering.draw(self._next_step)
+        evaluation, measured = self._repeated(self._step, course=self._course, shapes=self._shapes)
         stopwatch.stop()
         rows = {run: self._own_row(run, decodes) for run in self.running}
         is_decoded = any(row.is_decoded for row in rows.values())
@@ -230,7 +180,7 @@ class Optimization:
         return OwnRow(
             step=step,
             is_last=step >= spec.steps,
-            terms=self._terms_of(run),
+            terms=self._settings.terms_of(run),
             weights=dict(self.weights(run)),
             is_decoded=spec.decodes(step) if decodes is None else decodes,
         )
@@ -254,33 +204,29 @@ class Optimization:
         raw_z = self._state.z.detach().requires_grad_()
         evaluation, gradient = self._differentiate(raw_z)  # gradient: (N, D)
         grad_norm = gradient.norm(dim=-1, keepdim=True)  # (N, 1)
-        measured = self._measure(evaluation, grad_norm)
+        measured = evaluation.measured(self._state, lr=self._settings.lr, grad_norm=grad_norm)
 
         finite = evaluation.loss.isfinite().unsqueeze(-1) & grad_norm.isfinite()  # (N, 1)
         runs = finite & self._moves & (self._state.count < self._last_step)  # (N, 1)
-        self._update(gradient, evaluation.loss, runs=runs)
+        self._updates(self._state, gradient, lr=self._settings.lr, runs=runs)
+        self._settings.watch(evaluation.loss, runs=runs)
         return evaluation.detached(), measured
 
     @property
-    def _course(self) -> Hashable | None:
-        """What `_step` depends on besides tensors; None where the host has a part in it.
+    def _course(self) -> Hashable:
+        """What `_step` depends on besides tensors."""
+        return tuple(term.name for term in self._forward.terms), self._settings.has_plateaus
 
-        The host has one where a term reads what z says, which is a text of another length each time, and
-        where the loss is a mean over copies, which are drawn on the host, as many at once as memory holds.
-        """
-        if self._forward.reads_z or self._scattering.is_on:
-            return None
-        return tuple(term.name for term in self._forward.terms), self._has_plateaus
+    @property
+    def _shapes(self) -> Hashable:
+        """Of those tensors that differ in shape from time to time: what z says has as many tokens as it has."""
+        own = self._reading.current
+        return None if own is None else own.shapes
 
     @property
     def needs_host(self) -> bool:
-        """Whether the host has a part in the next step, or knows something that the state does not."""
-        return (
-            self._course is None
-            or bool(self._as_recorded)
-            or any(self._own_texts.knows(run) for run in self.running)
-            or any(self._due(constraint) for constraint in CONSTRAINTS.values())
-        )
+        """Whether the next step has to wait for the host, which may wait for all steps before."""
+        return self._settings.has_recorded or self._reading.is_due(self.running, self._next_step)
 
     def evaluate(self, raw_z: Tensor) -> Evaluation:
         """Evaluate the z of every run; the result is differentiable in raw z.
@@ -288,17 +234,17 @@ class Optimization:
         Args:
             raw_z: (N, D), in the floating-point precision that the loss shall have.
         """
-        z = self._effective(raw_z)
-        forward = self._forward(z, self._own_texts.current if self._forward.reads_z else None)
+        z = self._state.effective(raw_z)
+        forward = self._forward(z, self._reading.current)
         terms = torch.stack([term.value(forward) for term in self._forward.terms], dim=-1)  # (N, K)
-        loss = (terms * self._weights).sum(dim=-1)  # (N,)
-        token_losses = forward.token_losses if self._needs_logits else None
+        loss = (terms * self._settings.weights).sum(dim=-1)  # (N,)
+        token_losses = forward.token_losses if self._forward.needs_logits else None
         return Evaluation(z, forward.predictions, similarity(forward), terms, loss, token_losses)
 
     def read(self, z: Tensor) -> None:
         """Read the effective z (N, D) of every run, where a term needs to know what it says."""
         if self._forward.reads_z:
-            self._read(z, range(len(self.specs)))
+            self._reading.read(z, range(len(self.specs)))
 
     def _differentiate(self, raw_z: Tensor) -> tuple[Evaluation, Tensor]:
         """What z is, and the gradient of each run's loss with respect to its raw z. # (N, D)"""
@@ -315,120 +261,15 @@ class Optimization:
             evaluation = self.evaluate(raw_z)
         terms, gradient = self._scattering.terms_and_gradient(
             raw_z,
-            effective=self._effective,
+            effective=self._state.effective,
             terms_of=self._terms_of_copies,
-            weights=self._weights,
-            steps=self._next_step,
+            weights=self._settings.weights,
         )
-        return replace(evaluation, terms=terms, loss=(terms * self._weights).sum(dim=-1)), gradient
+        return replace(evaluation, terms=terms, loss=(terms * self._settings.weights).sum(dim=-1)), gradient
 
     def _terms_of_copies(self, z: Tensor, copies: int) -> Tensor:
-        forward = self._forward(z, self._own_texts.current if self._forward.reads_z else None, copies=copies)
+        forward = self._forward(z, self._reading.current, copies=copies)
         return torch.stack([term.value(forward) for term in self._forward.terms], dim=-1)  # (N · C, K)
-
-    def _update(self, gradient: Tensor, loss: Tensor, *, runs: Tensor) -> None:
-        """Make one update of some of the runs (N, 1), each by its own optimiser."""
-        clipped = clip(gradient, self._clip_norm)
-        for name, own in self._own_optimizer.items():
-            optimizer = OPTIMIZERS[name]
-            z, slots = optimizer.update(
-                self._state.z,
-                clipped,
-                slots=self._state.slots,
-                count=self._state.age,
-                lr=self._lr,
-                options=self._options[name],
-            )
-            self._state.accept(z, slots, runs=runs & own)
-        if self._has_plateaus:
-            after = plateau_update(
-                self._state.plateau, loss.detach(), self._plateau_factor, self._plateau_patience
-            )
-            self._state.plateau.copy_(torch.where(runs, after, self._state.plateau))
-
-    # What is done before a row
-
-    def _settle(self) -> None:
-        """Let constraints move z, and read what z says where a term needs to know."""
-        running = self.running
-        for constraint in CONSTRAINTS.values():
-            if move := constraint.move:
-                if due := self._due(constraint):
-                    z = self._effective(self._state.z)
-                    self._read(z, due)
-                    self._state.z[due] = move.to(z, self._own_texts.current.round_trip)[due]
-                for run in due:
-                    self._own_texts.forget(run)
-                    self._state.read_z[run] = math.nan
-                    if move.resets(self.specs[run].option(f"{constraint.name}.moments")):
-                        self._state.begin_anew(run)
-        self._read_where_due(running)
-
-    def _due(self, constraint: Constraint) -> list[int]:
-        """The runs whose z a constraint moves before the next row."""
-        if constraint.move is None:
-            return []
-        option = f"{constraint.name}.{constraint.move.every}"
-        every = {run: self.specs[run].number(option) for run in self.running}
-        steps = self._next_step
-        return [run for run in every if every[run] and steps[run] > 0 and steps[run] % every[run] == 0]
-
-    def _read_where_due(self, running: Sequence[int]) -> None:
-        """Read z anew at every k-th step; after a checkpoint, the z that was read last."""
-        reads = [run for run in running if self._reads_z[run]]
-        for run in set(running) - set(reads):
-            if self._own_texts.knows(run):
-                self._own_texts.forget(run)
-                self._state.read_z[run] = math.nan
-        due = {run for run in reads if self._next_step[run] % self.specs[run].read_every == 0}
-        unknown = {run for run in reads if run not in due and not self._own_texts.knows(run)}
-        if unknown:
-            was_read = self._state.read_z.isfinite().all(dim=-1).tolist()
-            due |= {run for run in unknown if not was_read[run]}
-            if before := sorted(unknown - due):
-                self._read(self._state.read_z, before)
-        if due:
-            z = self._effective(self._state.z)
-            self._read(z, sorted(due))
-            self._state.read_z[sorted(due)] = z[sorted(due)]
-
-    def _read(self, z: Tensor, runs: Sequence[int]) -> None:
-        most = [self._forward.target_tokens(run) * DECODED_LENGTH_FACTOR for run in range(len(self.specs))]
-        self._own_texts.read(z, self.specs, most, runs=runs)
-
-    def _take_settings(self) -> None:
-        """Take up the learning rates and weights of this step."""
-        if not self._as_recorded and not any(spec.schedules for spec in self.specs):
-            self._lr.copy_(self._state.lr)
-            return
-        rates = [
-            self._as_recorded[run][0] if run in self._as_recorded else spec.lr_at(self._next_step[run])
-            for run, spec in enumerate(self.specs)
-        ]
-        self._weights.copy_(self._weights_of_step())
-        lr = self._per_run(rates)
-        if self._has_plateaus:
-            self._plateau_patience.copy_(self._patience_of_step())
-            recorded = [run in self._as_recorded for run in range(len(self.specs))]
-            is_recorded = self._per_run(recorded, torch.bool)  # (N, 1)
-            lr = torch.where(is_recorded, lr, lr * self._state.plateau[:, 2:])
-        self._lr.copy_(lr)
-
-    def _weights_of_step(self) -> Tensor:
-        """Weights of the terms in the next rows. # (N, K)"""
-        weights = [self.weights(run) for run in range(len(self.specs))]
-        terms = self._forward.terms
-        table = [[of_run.get(term.name, 0.0) for term in terms] for of_run in weights]
-        return self._to_device(torch.tensor(table, dtype=torch.float32))
-
-    def _patience_of_step(self) -> Tensor:
-        """Steps without a lower loss that each plateau bears; infinite where there is none yet. # (N, 1)"""
-        return self._per_run(
-            [
-                plateau.patience if isinstance(plateau, Plateau) and step >= plateau.origin else math.inf
-                for plateau, step in zip(self._plateaus, self._next_step, strict=True)
-            ]
-        )
 
     # Steering
 
@@ -443,9 +284,7 @@ class Optimization:
 
     def weights(self, run: int) -> Mapping[str, float]:
         """The weights of a run's terms in its next row."""
-        if run in self._as_recorded:
-            return self._as_recorded[run][1]
-        return self.specs[run].weights_at(self._next_step[run])
+        return self._settings.weights_of(run, self._next_step[run])
 
     def hold(self, run: int, is_held: bool = True) -> None:
         """Leave a run where it is, without rows and updates, or let it go on."""
@@ -478,7 +317,7 @@ class Optimization:
         """
         before = self.specs[run]
         self.specs[run] = spec
-        self._as_recorded.pop(run, None)
+        self._settings.go_by_spec(run)
         try:
             self._take_up_specs()
         except UserError:
@@ -491,10 +330,7 @@ class Optimization:
 
     def repeat(self, run: int, *, lr: float, weights: Mapping[str, float]) -> None:
         """Make the next row with what it was recorded with, and all that follow until `take_spec`."""
-        of_terms = {name: weight for name, weight in weights.items() if weight}
-        changed = of_terms.keys() != set(self._terms_of(run))
-        self._as_recorded[run] = (lr, of_terms)
-        if changed:
+        if self._settings.repeat(run, lr=lr, weights=weights):
             self._take_up_specs()
 
     def extend(self, run: int, steps: int) -> None:
@@ -510,25 +346,12 @@ class Optimization:
         self._last_step[run] = steps
         self._done[run] = self._done[run] and self._next_step[run] < before
 
-    def _terms_of(self, run: int) -> tuple[str, ...]:
-        return tuple(self._as_recorded[run][1]) if run in self._as_recorded else self.specs[run].terms
-
     def _take_up_specs(self) -> None:
         """Take up what the specs ask for: a term that no run has is not computed."""
-        terms = [self._terms_of(run) for run in range(len(self.specs))]
+        terms = [self._settings.terms_of(run) for run in range(len(self.specs))]
         self._forward.set_terms(terms)
-        needs = [frozenset(chain.from_iterable(TERMS[name].needs for name in of_run)) for of_run in terms]
-        self._needs_logits = any("logits" in of_run for of_run in needs)
-        self._reads_z = [bool(of_run & {"own text", "anchors"}) for of_run in needs]
-        self._plateaus = [
-            parse_schedule(spec.schedules.get("lr", "constant"), of="lr") for spec in self.specs
-        ]
-        self._has_plateaus = any(isinstance(plateau, Plateau) for plateau in self._plateaus)
-        factors = [plateau.factor if isinstance(plateau, Plateau) else 1.0 for plateau in self._plateaus]
-        self._plateau_factor.copy_(self._per_run(factors))
-        self._plateau_patience.copy_(self._patience_of_step())
-        weights = self._weights_of_step()
-        self._weights = self._weights.copy_(weights) if self._weights.shape == weights.shape else weights
+        self._reading.take_up(terms)
+        self._settings.take_up([term.name for term in self._forward.terms], self._next_step)
 
     # Checkpoints
 
@@ -563,7 +386,7 @@ class Optimization:
     def _go_on_from_state(self, run: int) -> None:
         self._next_step[run] = int(self._state.count[run])
         self._done[run] = False
-        self._own_texts.forget(run)
+        self._reading.forget(run)
         self.specs[run] = with_changes(self.specs[run], lr=float(self._state.lr[run]))
 
     def copy_of_all(self) -> Moment:
@@ -580,46 +403,12 @@ class Optimization:
 
     # Rows
 
-    def _effective(self, raw_z: Tensor) -> Tensor:
-        """Z · held norm / ‖z‖, or z itself where the norm is free. # (N, D)"""
-        held = self._state.held_norm  # (N, 1)
-        is_held = held > 0
-        norm = torch.where(is_held, raw_z.norm(dim=-1, keepdim=True), 1.0)
-        return raw_z * (torch.where(is_held, held, 1.0) / norm)
-
     @property
     def running(self) -> list[int]:
         """The runs that give a row next: neither done nor held."""
         return [run for run in range(len(self.specs)) if not (self._done[run] or self._held[run])]
 
-    def _measure(self, evaluation: Evaluation, grad_norm: Tensor) -> Measured:
-        """What the rows need, for the one transfer of a step."""
-        return Measured.of(
-            {
-                "lr": self._lr,
-                "loss": evaluation.loss.unsqueeze(-1),
-                "terms": evaluation.terms,
-                "similarity": evaluation.similarity.unsqueeze(-1),
-                "grad_norm": grad_norm,
-                "z_norm": evaluation.z.norm(dim=-1, keepdim=True),
-                "z": evaluation.z,
-                "prediction": evaluation.predictions[:, 0],
-                "raw_z": self._state.z,
-                "token_losses": evaluation.token_losses,
-                **self._state.slots,
-            }
-        )
-
     def decode(self, evaluation: Evaluation, runs: Sequence[int]) -> dict[int, DecodedRow]:
         """Texts and measures of some of the runs, at any z that was evaluated."""
         said = Evaluated(evaluation.z.detach(), evaluation.predictions.detach(), runs)
         return self._make_rows.decode([said])[0]
-
-    def _per_run(self, values: Sequence[float], dtype: torch.dtype = torch.float64) -> Tensor:
-        """A number of each run. # (N, 1)"""
-        return self._to_device(torch.tensor(values, dtype=dtype).unsqueeze(-1))
-
-    def _to_device(self, values: Tensor) -> Tensor:
-        """Values of the host, for what is launched next: nobody waits for the device to come to it."""
-        pinned = values.pin_memory() if self.bundle.device.type == "cuda" else values
-        return pinned.to(self.bundle.device, non_blocking=True)

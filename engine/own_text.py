@@ -1,7 +1,7 @@
 """What z itself says: decoded, and encoded again. Some terms and constraints need to know it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,8 +22,13 @@ class OwnText:
     round_trip: Tensor
     """encode(decode(z)). # (N, D)"""
 
-    tokens: Targets
-    """The texts, for the decoder under teacher forcing."""
+    tokens: Targets | None
+    """The texts, for the decoder under teacher forcing; None where nothing needs them."""
+
+    @property
+    def shapes(self) -> Hashable:
+        """Of the tensors; those of another time that are alike lie in the same places."""
+        return None if self.tokens is None else _shapes(self.tokens)
 
 
 class OwnTexts:
@@ -33,8 +38,16 @@ class OwnTexts:
         self._bundle = bundle
         self._texts: list[str | None] = [None] * runs
         self._languages: list[str | None] = [None] * runs
-        self._round_trips = torch.zeros(runs, bundle.dim, device=bundle.device)  # (N, D)
         self._current: OwnText | None = None
+        self._needs_tokens = False
+        # A step that was captured reads these where they lie.
+        self._round_trips = torch.zeros(runs, bundle.dim, device=bundle.device)  # (N, D)
+        self._tokens: dict[Hashable, Targets] = {}
+
+    def need_tokens(self, needs: bool) -> None:
+        """Say whether the texts are needed as tokens too."""
+        if needs != self._needs_tokens:
+            self._needs_tokens, self._current = needs, None
 
     def knows(self, run: int) -> bool:
         """Whether the run has been read."""
@@ -66,10 +79,23 @@ class OwnTexts:
     def current(self) -> OwnText:
         """What the runs were last read as; for one that was not, an empty text and zeros."""
         if self._current is None:
+            needs = self._needs_tokens
             texts = tuple(text or "" for text in self._texts)
-            tokens = own_tokens(self._bundle, texts, self._languages)
-            self._current = OwnText(texts, self._round_trips.clone(), tokens)
+            tokens = self._in_place(own_tokens(self._bundle, texts, self._languages)) if needs else None
+            self._current = OwnText(texts, self._round_trips, tokens)
         return self._current
+
+    def _in_place(self, tokens: Targets) -> Targets:
+        """The same, where those lay that were alike in shape."""
+        kept = self._tokens.setdefault(_shapes(tokens), tokens)
+        for name in ("fed", "expected", "mask", "beginning", "real"):
+            if (tensor := getattr(kept, name)) is not None:
+                tensor.copy_(getattr(tokens, name))
+        return replace(kept, lengths=tokens.lengths)
+
+
+def _shapes(tokens: Targets) -> Hashable:
+    return tuple(tokens.mask.shape), None if tokens.real is None else len(tokens.real)
 
 
 def encode_own(bundle: LoadedBundle, text: str, language: str | None) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from engine.objective import CONSTRAINTS
 from engine.objective.constraint import Constraint
+from engine.per_run import to_device
 from engine.spec import RunSpec
 
 Terms = Callable[[Tensor, int], Tensor]
@@ -17,8 +18,12 @@ Terms = Callable[[Tensor, int], Tensor]
 class Scattering:
     """The copies of z that some of N runs ask for."""
 
-    def __init__(self, specs: Sequence[RunSpec], device: torch.device) -> None:
-        self._device = device
+    def __init__(self, specs: Sequence[RunSpec], dim: int, device: torch.device) -> None:
+        """Args:
+        specs: of the runs.
+        dim: D
+        device: of z.
+        """
         self._seeds = [spec.seed for spec in specs]
         self._constraint: Constraint | None = None
         for constraint in CONSTRAINTS.values():
@@ -26,17 +31,37 @@ class Scattering:
                 counts = [spec.number(f"{constraint.name}.{constraint.scatter.copies}") for spec in specs]
                 if any(counts):
                     self._constraint = constraint
-                    self._counts = [int(count) for count in counts]
-                    self._levels = [
+                    levels = [
                         spec.number(f"{constraint.name}.{constraint.scatter.level}") if count else 0.0
                         for spec, count in zip(specs, counts, strict=True)
                     ]
-        self._at_once = max(self._counts) if self._constraint else 0
+                    self._levels = torch.tensor(levels, device=device).view(-1, 1, 1)
+                    self._shares = _shares([int(count) for count in counts], device)  # (N, C)
+        if self._constraint:
+            # A step that was captured reads it where it lies.
+            self._draws = torch.zeros(*self._shares.shape, dim, device=device)  # (N, C, D)
+            self._at_once = self._shares.shape[1]
 
     @property
     def is_on(self) -> bool:
         """Whether some run asks for copies."""
         return self._constraint is not None
+
+    def draw(self, steps: Sequence[int]) -> None:
+        """Draw the next step's copies: standard normal numbers, from a run's seed and step alone.
+
+        Args:
+            steps: of the runs: a step's copies are the same whenever it is made.
+        """
+        if self._constraint is None:
+            return
+        shape = tuple(self._draws.shape[1:])
+        drawn = [
+            # Philox numbers its streams by its key: no two steps of a seed share one.
+            np.random.Generator(np.random.Philox(key=[seed, step])).standard_normal(shape, np.float32)
+            for seed, step in zip(self._seeds, steps, strict=True)
+        ]
+        self._draws.copy_(to_device(torch.from_numpy(np.stack(drawn)), self._draws.device))
 
     def terms_and_gradient(
         self,
@@ -45,7 +70,6 @@ class Scattering:
         effective: Callable[[Tensor], Tensor],
         terms_of: Terms,
         weights: Tensor,
-        steps: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         """Mean of the terms over the copies, and the gradient of their weighted sum.
 
@@ -57,28 +81,25 @@ class Scattering:
             effective: maps raw z to effective z.
             terms_of: the terms of some copies.
             weights: of the terms. # (N, K)
-            steps: of the runs: a step's copies are the same whenever it is made.
 
         Returns:
             (N, K) and (N, D)
         """
         assert self._constraint is not None
         assert self._constraint.scatter is not None
-        draws, shares = self._draws(steps, raw_z.shape[-1]), self._shares()  # (N, C, D), (N, C)
-        levels = torch.tensor(self._levels, device=self._device).view(-1, 1, 1)
-        copies, first = draws.shape[1], 0
+        copies, first = self._draws.shape[1], 0
         terms, gradient = torch.zeros_like(weights), torch.zeros_like(raw_z)
         while first < copies:
             piece = slice(first, min(first + self._at_once, copies))
             try:
                 z = effective(raw_z).unsqueeze(1)  # (N, 1, D)
-                noisy = self._constraint.scatter.of(z, draws[:, piece], levels)  # (N, c, D)
+                noisy = self._constraint.scatter.of(z, self._draws[:, piece], self._levels)  # (N, c, D)
                 found = terms_of(noisy.flatten(0, 1), noisy.shape[1])  # (N · c, K)
                 by_run = found.view(*noisy.shape[:2], -1)  # (N, c, K)
-                mean = (by_run * shares[:, piece].unsqueeze(-1)).sum(dim=1)  # (N, K)
+                mean = (by_run * self._shares[:, piece].unsqueeze(-1)).sum(dim=1)  # (N, K)
                 (part,) = torch.autograd.grad((mean * weights).sum(), raw_z)
             except torch.OutOfMemoryError:
-                if self._at_once == 1:
+                if self._at_once == 1 or _is_captured(raw_z):
                     raise
                 self._at_once = (piece.stop - piece.start + 1) // 2
                 torch.cuda.empty_cache()
@@ -86,21 +107,17 @@ class Scattering:
             terms, gradient, first = terms + mean.detach(), gradient + part, piece.stop
         return terms, gradient
 
-    def _draws(self, steps: Sequence[int], dim: int) -> Tensor:
-        """Standard normal numbers, from a run's seed and step alone. # (N, C, D)"""
-        copies = max(self._counts)
-        drawn = [
-            # Philox numbers its streams by its key: no two steps of a seed share one.
-            np.random.Generator(np.random.Philox(key=[seed, step])).standard_normal((copies, dim), np.float32)
-            for seed, step in zip(self._seeds, steps, strict=True)
-        ]
-        return torch.from_numpy(np.stack(drawn)).to(self._device)
 
-    def _shares(self) -> Tensor:
-        """What each copy counts in its run's mean. # (N, C)
+def _shares(counts: Sequence[int], device: torch.device) -> Tensor:
+    """What each copy counts in its run's mean. # (N, C)
 
-        A run that asks for none has z itself as its one.
-        """
-        counts = torch.tensor([max(count, 1) for count in self._counts], device=self._device).unsqueeze(-1)
-        copies = torch.arange(max(self._counts), device=self._device)
-        return (copies < counts) / counts
+    A run that asks for none has z itself as its one.
+    """
+    of_run = torch.tensor([max(count, 1) for count in counts], device=device).unsqueeze(-1)
+    copies = torch.arange(max(counts), device=device)
+    return (copies < of_run) / of_run
+
+
+def _is_captured(tensor: Tensor) -> bool:
+    """Whether what is done on a tensor's device is not done yet, but captured."""
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()

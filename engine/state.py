@@ -63,6 +63,12 @@ class RunState:
             own_slots=tuple(tuple(optimizer.slots(z[:1])) for optimizer in optimizers),
         )
 
+    def effective(self, raw_z: Tensor) -> Tensor:
+        """Z · held norm / ‖z‖, or z itself where the norm is free. # (N, D)"""
+        is_held = self.held_norm > 0  # (N, 1)
+        norm = torch.where(is_held, raw_z.norm(dim=-1, keepdim=True), 1.0)
+        return raw_z * (torch.where(is_held, self.held_norm, 1.0) / norm)
+
     def accept(self, z: Tensor, slots: Mapping[str, Tensor], *, runs: Tensor) -> None:
         """Take an update, and count it, for some of the runs.
 

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
+from engine.decoding import beam_search
+from engine.decoding.beam_search import BeamSearch
 from engine.decoding.incremental import IncrementalDecoder
-from engine.decoding.search import BeamSearch, GreedySearch, Rows, Symbols
+from engine.decoding.search import GreedySearch, Rows, Symbols
 
 FIRST_POSITIONS = 16
 """Room that the cache of a batch begins with where it can grow."""
@@ -42,7 +44,9 @@ class Batch:
         self._beam = beam
         self.prompt_length = rows.prompts.shape[1]
         self.cache = decoder.start(embeddings, hypotheses=beam, positions=room)
-        kind = GreedySearch if beam == 1 else BeamSearch
+        # Where there are kernels for beam search, they are faster than greedy search without.
+        is_greedy = beam == 1 and beam_search.kernels_on(embeddings.device) is None
+        kind = GreedySearch if is_greedy else BeamSearch
         self.search = kind(rows, symbols, beam=beam, positions=positions)
         self.position = torch.zeros(1, dtype=torch.int64, device=embeddings.device)
 

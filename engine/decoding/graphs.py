@@ -62,15 +62,21 @@ class GraphDecoder:
         filled = Rows(
             torch.cat([rows.prompts, rows.prompts[:1].expand(size - count, -1)]),
             torch.cat([rows.last, rows.last.new_full((size - count,), prompt_length)]),
-        ).to(embeddings.device)
+        )
         sources = torch.cat([embeddings, embeddings.new_zeros(size - count, embeddings.shape[1])])
         key = (size, beam, positions, prompt_length)
         with self._lock:
             if key not in self._batches:
                 batch = Batch(
-                    self._decoder, sources, filled, symbols, beam=beam, positions=positions, room=positions
+                    self._decoder,
+                    sources,
+                    filled.to(sources.device),
+                    symbols,
+                    beam=beam,
+                    positions=positions,
+                    room=positions,
                 )
-                self._batches[key] = _FixedBatch(batch, self._capture)
+                self._batches[key] = _FixedBatch(batch, self._capture, sources, filled)
             self._batches.move_to_end(key)
             while len(self._batches) > MOST_BATCHES:
                 self._batches.popitem(last=False)
@@ -80,21 +86,38 @@ class GraphDecoder:
 class _FixedBatch:
     """A batch that is used again and again."""
 
-    def __init__(self, batch: Batch, capture: Capture | None) -> None:
+    def __init__(self, batch: Batch, capture: Capture | None, embeddings: Tensor, rows: Rows) -> None:
+        """Args:
+        batch: of R rows.
+        capture: of what it does; None: it is done as it is.
+        embeddings: of R rows; later ones lie in the same place as a copy of these.
+        rows: likewise.
+        """
         self._batch = batch
+        self._embeddings = embeddings.clone()
+        self._rows = Rows(rows.prompts.to(embeddings.device, copy=True), rows.last.to(embeddings.device, copy=True))
+        self._done = _AllDone(embeddings.device)
+        self._restarting = Repeated(capture)
         self._following = Repeated(capture)
         self._beginning = Repeated(capture)
         self._continuing = Repeated(capture)
 
     def decode(self, embeddings: Tensor, rows: Rows, last: int) -> list[Tensor]:
         """Tokens of each row's text, `</s>` included."""
-        self._batch.restart(embeddings, rows)
-        done = _AllDone()
+        self._embeddings.copy_(embeddings)
+        self._rows.prompts.copy_(rows.prompts)
+        self._rows.last.copy_(rows.last)
+        self._restarting(partial(self._batch.restart, self._embeddings, self._rows), course="restart")
+        self._done.forget()
         for fed in range(last):
-            self._kind(fed)(partial(self._batch.step, fed, extent=None), course="step")
-            if done.is_known(self._batch.search.is_done):
+            self._kind(fed)(partial(self._step, fed), course="step")
+            if self._done.is_known():
                 break
         return self._batch.found()
+
+    def _step(self, fed: int) -> None:
+        self._batch.step(fed, extent=None)
+        self._done.note(self._batch.search.is_done)
 
     def _kind(self, fed: int) -> Repeated:
         """Steps that do the same: those that follow the prompt, that choose the first token, and others."""
@@ -106,23 +129,29 @@ class _FixedBatch:
 class _AllDone:
     """Whether all rows are done, as of a few steps ago, so that the device always has work before it."""
 
-    def __init__(self) -> None:
-        self._asked: deque[tuple[Tensor, torch.cuda.Event]] = deque()
+    def __init__(self, device: torch.device) -> None:
+        # Rows that are done stay so: whatever step the answer is of, if it is yes, it is the answer.
+        self._answer = torch.zeros((), dtype=torch.bool, pin_memory=device.type == "cuda")
+        self._stream_of = torch.cuda.current_stream if device.type == "cuda" else None
+        self._noted: deque[torch.cuda.Event] = deque()
 
-    def is_known(self, is_done: Tensor) -> bool:
-        """Ask of this step's rows (R,), and answer what was asked some steps ago."""
-        flag = is_done.all()
-        if not flag.is_cuda:
-            return bool(flag)
-        answer = torch.empty((), dtype=torch.bool, pin_memory=True)
-        answer.copy_(flag, non_blocking=True)
-        event = torch.cuda.current_stream().record_event()  # type: ignore[no-untyped-call]
-        self._asked.append((answer, event))
-        if len(self._asked) <= AHEAD:
-            return False
-        earlier, copied = self._asked.popleft()
-        copied.synchronize()
-        return bool(earlier)
+    def forget(self) -> None:
+        """Begin anew, when the device has nothing to do."""
+        self._answer.zero_()
+        self._noted.clear()
+
+    def note(self, is_done: Tensor) -> None:
+        """As part of a step: take down which rows are done. # (R,)"""
+        self._answer.copy_(is_done.all(), non_blocking=True)
+
+    def is_known(self) -> bool:
+        """After a step: what was noted some steps ago."""
+        if self._stream_of is not None:
+            self._noted.append(self._stream_of().record_event())  # type: ignore[no-untyped-call]
+            if len(self._noted) <= AHEAD:
+                return False
+            self._noted.popleft().synchronize()  # type: ignore[no-untyped-call]
+        return bool(self._answer)
 
 
 def _power_of_two(least: int) -> int:

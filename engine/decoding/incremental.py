@@ -12,7 +12,7 @@ from fairseq2.models.transformer import (
 from fairseq2.nn import SinusoidalPositionEncoder, TiedProjection
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 
 from engine.decoding.cache import Cache
 from engine.fast.feed_forward import feed_forward
@@ -107,18 +107,13 @@ class IncrementalDecoder:
         if self._frontend.scale != 1.0:
             hidden = hidden * self._frontend.scale
         hidden = (hidden.float() + self._positions.index_select(0, position)).type_as(hidden)
-        mask = cache.mask(tokens.shape[1], extent)
+        attend = cache.attention(tokens.shape[1], position, extent=extent)
         added = None
         for number, attention in enumerate(self._attentions):
             hidden, normed = add_and_norm(hidden, added, None, self._attention_norms[number])
             joint = linear(normed, *self._query_key_value[number])
-            by_head = joint.view(*tokens.shape, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-            cache.write(number, position, by_head[1:])
-            attended = scaled_dot_product_attention(
-                by_head[0], *cache.read(number, extent), attn_mask=mask
-            )  # (R, A, H, E)
             output: Any = attention.output_proj
-            added = linear(attended.transpose(1, 2).flatten(2), output.weight)
+            added = linear(attend(number, joint), output.weight)
             hidden, normed = add_and_norm(
                 hidden, added, cache.contributions[number], self._feed_forward_norms[number]
             )

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.fast.products import linear, product_with_transpose
 from engine.fast.softmax import losses_and_errors
 
 
@@ -21,7 +22,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         errors_dtype = weight.dtype if ctx.needs_input_grad[0] else None
         losses, errors = losses_and_errors(logits, tokens, vocabulary, errors_dtype)
         if errors is not None:
-            ctx.save_for_backward(errors @ weight)  # (K, D)
+            ctx.save_for_backward(product_with_transpose(errors, weight))  # (K, D)
         return losses
 
     @staticmethod
@@ -35,7 +36,7 @@ def _product(hidden: Tensor, weight: Tensor) -> Tensor:
     wide = torch.promote_types(hidden.dtype, torch.float32)
     if hidden.is_cuda and hidden.dtype != wide:
         return torch.mm(hidden, weight.T, out_dtype=wide)
-    return (hidden @ weight.T).to(wide)
+    return linear(hidden, weight).to(wide)
 
 
 def projected_cross_entropy(hidden: Tensor, weight: Tensor, tokens: Tensor, *, vocabulary: int) -> Tensor:

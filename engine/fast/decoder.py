@@ -14,12 +14,12 @@ from fairseq2.models.transformer import StandardTransformerDecoderLayer, Transfo
 from fairseq2.nn import BatchLayout
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from engine.fast.attention import causal_attention
 from engine.fast.feed_forward import feed_forward
 from engine.fast.joined import joined, joined_biases
 from engine.fast.padded import padded
+from engine.fast.products import linear
 from engine.fast.residual import Norm, add_and_norm, norm_of
 
 
@@ -87,7 +87,7 @@ class FastDecoder:
             source = self._model.encode(source, BatchLayout.of(source.unsqueeze(1)))
         if self._model.post_sentemb_proj is not None:
             source = self._model.post_sentemb_proj(source)
-        contexts = F.linear(source, self._context, self._context_bias)
+        contexts = linear(source, self._context, self._context_bias)
         by_layer = contexts.view(len(source), len(self._layers), 1, -1).unbind(1)  # (N, 1, D) each
         hidden, added = beginning, None
         for number, (layer, context) in enumerate(zip(self._layers, by_layer, strict=True)):
@@ -105,8 +105,8 @@ class FastDecoder:
 
     def _self_attention(self, layer: _Layer, normed: Tensor) -> Tensor:
         """Causal self-attention, but for the output's bias, which is among the contexts'. # (N, T, D)"""
-        joint = F.linear(normed, layer.query_key_value, layer.query_key_value_bias)
-        return F.linear(causal_attention(joint, layer.heads), layer.attention_output)
+        joint = linear(normed, layer.query_key_value, layer.query_key_value_bias)
+        return linear(causal_attention(joint, layer.heads), layer.attention_output)
 
 
 def _checked(layer: nn.Module) -> StandardTransformerDecoderLayer:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.fast.joined import joined, joined_biases
+from engine.fast.products import linear
 from engine.models.generator import SonarLLM
 
 
@@ -52,7 +53,7 @@ class FastGenerator:
                 self._only_value(layer, normed) if rotation is None else self._attend(layer, normed, rotation)
             )
             hidden = hidden + layer.attention_output(attended)
-            gate, up = F.linear(
+            gate, up = linear(
                 self._normed(hidden, layer.mlp_norm), layer.gate_up, layer.gate_up_bias
             ).chunk(2, dim=-1)
             hidden = hidden + layer.mlp_output(self._activation(gate) * up)
@@ -67,7 +68,7 @@ class FastGenerator:
         """Attention to a single place: its value, for every head. # (N, 1, heads · head_dim)"""
         first = (self._heads + self._key_heads) * self._head_dim
         bias = None if layer.query_key_value_bias is None else layer.query_key_value_bias[first:]
-        value = F.linear(normed, layer.query_key_value[first:], bias)
+        value = linear(normed, layer.query_key_value[first:], bias)
         if self._heads == self._key_heads:
             return value
         by_head = value.view(*value.shape[:-1], self._key_heads, self._head_dim)
@@ -76,7 +77,7 @@ class FastGenerator:
     def _attend(self, layer: _Layer, normed: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         """Causal attention with rotary positions. # (N, S, heads · head_dim)"""
         heads, key_heads = self._heads, self._key_heads
-        joint = F.linear(normed, layer.query_key_value, layer.query_key_value_bias)
+        joint = linear(normed, layer.query_key_value, layer.query_key_value_bias)
         by_head = joint.view(*joint.shape[:2], -1, self._head_dim).transpose(
             1, 2
         )  # (N, all heads, S, head_dim)

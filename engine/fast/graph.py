@@ -2,10 +2,12 @@
 
 A captured step reads and writes the same places in memory each time. So whatever changes from step to step
 lies in tensors that are written in place, and whatever the course of the step depends on besides is its
-`course`: with another one it is captured anew.
+`course`: with another one it is captured anew. Of a course with tensors of several shapes, each has its own.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
@@ -22,8 +24,20 @@ Replay = Callable[[], None]
 class Capture(Protocol):
     """Captures what a function does."""
 
-    def __call__(self, function: Callable[[], Result]) -> tuple[Replay, Result]:
-        """Return the replay, and the function's result, whose tensors a replay fills: nothing is done yet."""
+    def __call__(
+        self, function: Callable[[], Result], beside: Replay | None = None
+    ) -> tuple[Replay, Result]:
+        """Return the replay, and the function's result, whose tensors a replay fills: nothing is done yet.
+
+        Args:
+            function: what is captured.
+            beside: of what was captured before; both work in the same memory, and each overwrites what the
+                other has left there, its result too.
+        """
+
+
+MOST_SHAPES = 16
+"""Shapes of a course that are kept captured; the one that was used longest ago makes room."""
 
 
 def capture_on(device: torch.device, of: str = "steps") -> Capture | None:
@@ -46,12 +60,23 @@ class _CudaCapture:
     def __init__(self, device: torch.device, of: str) -> None:
         self._device, self._of = device, of
 
-    def __call__(self, function: Callable[[], Result]) -> tuple[Replay, Result]:
+    def __call__(
+        self, function: Callable[[], Result], beside: Replay | None = None
+    ) -> tuple[Replay, Result]:
         graph, stream = torch.cuda.CUDAGraph(), _capture_stream(self._device, self._of)
+        pool = beside.graph.pool() if isinstance(beside, _CudaReplay) else None
         # Other threads may go on using the card: what they do is not captured, and no reason to give up.
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
             result = function()
-        return graph.replay, result
+        return _CudaReplay(graph), result
+
+
+@dataclass(frozen=True)
+class _CudaReplay:
+    graph: torch.cuda.CUDAGraph
+
+    def __call__(self) -> None:
+        self.graph.replay()
 
 
 @cache
@@ -67,28 +92,53 @@ class Repeated:
         capture: None: always plainly.
         """
         self._capture = capture
-        self._course: Hashable | None = None
-        self._captured: tuple[Replay, Any] | None = None
+        self._course: Hashable = None
+        self._captured: OrderedDict[Hashable, tuple[Replay, Any] | None] = OrderedDict()
+        """By shapes, those used last at the end; None where it has been done plainly, once."""
+        self._has_no_room: set[Hashable] = set()
+        """Shapes that the card's memory held plainly, but not captured."""
 
-    def __call__(self, function: Callable[[], Result], *, course: Hashable | None) -> Result:
+    def __call__(
+        self, function: Callable[[], Result], *, course: Hashable, shapes: Hashable = None
+    ) -> Result:
         """Do what a function does.
 
-        The first time of a course it is done plainly, for kernels prepare themselves when they first run; the
-        second time it is captured.
+        The first time of a course and its shapes it is done plainly, for kernels prepare themselves when they
+        first run; the second time it is captured, if the memory holds that.
 
         Args:
-            function: the same for equal courses. Its result is overwritten by the next call.
-            course: None where it cannot be captured.
+            function: the same for equal courses and shapes. Its result is overwritten by the next call.
+            course: with another one than before, whatever was captured is let go of first: it holds as much
+                memory as a step takes.
+            shapes: of tensors, along the same course; several share the memory of the largest.
         """
-        if self._capture is None or course is None or course != self._course:
-            # Whatever was captured goes first: it holds as much memory as a step takes.
-            self._course, self._captured = course, None
+        if course != self._course:
+            self._course = course
+            self._captured.clear()
+            self._has_no_room.clear()
+        captured = self._captured_with(function, shapes)
+        if captured is None:
             with ALONE:
                 return function()
-        if self._captured is None:
-            with ALONE:
-                self._captured = self._capture(function)
-        replay, result = self._captured
+        replay, result = captured
         replay()
         filled: Result = result
         return filled
+
+    def _captured_with(self, function: Callable[[], Result], shapes: Hashable) -> tuple[Replay, Any] | None:
+        if self._capture is None or shapes in self._has_no_room:
+            return None
+        is_new = shapes not in self._captured
+        found = self._captured.setdefault(shapes, None)
+        self._captured.move_to_end(shapes)
+        while len(self._captured) > MOST_SHAPES:
+            self._captured.popitem(last=False)
+        if found is None and not is_new:
+            beside = next((replay for replay, _ in filter(None, self._captured.values())), None)
+            try:
+                with ALONE:
+                    found = self._capture(function) if beside is None else self._capture(function, beside)
+            except torch.OutOfMemoryError:
+                self._has_no_room.add(shapes)
+            self._captured[shapes] = found
+        return found

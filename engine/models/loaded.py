@@ -74,28 +74,34 @@ class Targets:
     lengths: tuple[int, ...]
     """Number of each sentence's own tokens, control symbols left out."""
 
-    @cached_property
-    def real(self) -> Tensor | None:
-        """Places of the real tokens among all N · T; None where there is no padding. # (K,)"""
-        return None if bool(self.mask.all()) else self.mask.flatten().nonzero().squeeze(-1)
+    real: Tensor | None
+    """Places of the real tokens among all N · T; None where there is no padding. # (K,)"""
 
-    def chosen(self, sentences: Tensor) -> Self:
-        """Some of the sentences, by their numbers (R,), in that order."""
-        places = sentences.to(self.fed.device)
-        lengths = tuple(self.lengths[place] for place in sentences.tolist())
-        return type(self)(
-            fed=self.fed[places],
-            expected=self.expected[places],
-            mask=self.mask[places],
-            beginning=self.beginning[places],
-            lengths=lengths,
-        )
-
-    def repeated(self, copies: int) -> Self:
-        """Each sentence several times, one after the other."""
+    def repeated(self, copies: int, *, group: int = 1) -> Self:
+        """Each group of so many sentences several times, one after the other. The host is not asked."""
         if copies == 1:
             return self
-        return self.chosen(torch.arange(len(self.lengths)).repeat_interleave(copies))
+        groups = [self.lengths[first : first + group] for first in range(0, len(self.lengths), group)]
+        return type(self)(
+            fed=_repeated(self.fed, copies, group),
+            expected=_repeated(self.expected, copies, group),
+            mask=_repeated(self.mask, copies, group),
+            beginning=_repeated(self.beginning, copies, group),
+            lengths=tuple(length for lengths in groups for _ in range(copies) for length in lengths),
+            real=None if self.real is None else self._places_repeated(self.real, copies, group),
+        )
+
+    def _places_repeated(self, places: Tensor, copies: int, group: int) -> Tensor:
+        """Some places (K,) among the N · T, in all copies. # (K · copies,)"""
+        size = group * self.mask.shape[1]
+        first = places.div(size, rounding_mode="floor") * (copies * size) + places % size
+        shifts = torch.arange(copies, device=places.device) * size
+        return (first.unsqueeze(-1) + shifts).flatten().sort().values
+
+
+def _repeated(values: Tensor, copies: int, group: int) -> Tensor:
+    """Each group of rows several times, one after the other. # (N, …) to (N · copies, …)"""
+    return values.unflatten(0, (-1, group)).repeat_interleave(copies, dim=0).flatten(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,12 +262,15 @@ class LoadedBundle:
         padded = torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True, padding_value=pad)
         lengths = torch.tensor([len(sequence) for sequence in sequences], device=self.device)  # (N,)
         positions = torch.arange(1, padded.shape[1], device=self.device)  # (T,)
+        mask = positions < lengths.unsqueeze(-1)
+        is_padded = len({len(sequence) for sequence in sequences}) > 1
         return Targets(
             fed=padded[:, :-1],
             expected=padded[:, 1:],
-            mask=positions < lengths.unsqueeze(-1),
+            mask=mask,
             beginning=self._fast_decoder.beginning(padded[:, :-1]),
             lengths=tuple(len(sequence) - TARGET_CONTROL_TOKENS for sequence in sequences),
+            real=mask.flatten().nonzero().squeeze(-1) if is_padded else None,
         )
 
     def check_text(self, text: str, *, language: str | None = None) -> None:

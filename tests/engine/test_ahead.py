@@ -130,6 +130,27 @@ def test_what_is_set_takes_effect_with_the_next_row(name: str, when: int, bundle
     assert told(ahead, steer) == told(plain, steer)
 
 
+@pytest.mark.parametrize("name", SET)
+def test_what_is_set_between_two_readings_takes_effect_with_the_next_row(
+    name: str, bundle: LoadedBundle
+) -> None:
+    def steer(search: Search, count: int) -> None:
+        if count == 2:
+            SET[name](search)
+        if count == 4:
+            search.take_spec(0, reading.model_copy(update={"lr": 0.1}))
+
+    reading = toy_spec(
+        weights={"ce": 1.0, "anchor": 0.5, "fluency": 0.5},
+        options={"noise.copies": 2},
+        steps=7,
+        read_every=5,
+        decode_every=3,
+    )
+    ahead, plain = both([reading], bundle)
+    assert told(ahead, steer) == told(plain, steer)
+
+
 @pytest.mark.parametrize("run", [0, 1])
 def test_a_run_goes_back_is_restored_and_held(run: int, bundle: LoadedBundle) -> None:
     def steering() -> Callable[[Search, int], None]:
@@ -272,6 +293,32 @@ def test_steps_go_on_while_a_row_is_decoded(bundle: LoadedBundle, monkeypatch: p
     monkeypatch.setattr(Optimization, "said", waiting)
     assert told(Ahead(Optimization([spec], bundle))) == expected
     assert decoded[:3] == [[0], [5], [10, 15]]
+
+
+def test_steps_go_on_to_where_z_is_read(bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoding of row 5 waits until step 7 is launched; step 8 reads what z says, once row 7 is there."""
+    launched: list[int] = []
+    comes = threading.Event()
+    launch, said = Optimization.launch, Optimization.said
+    monkeypatch.setattr(optimizer, "capture_on", lambda device: RecordedGraphs())
+
+    def counting(self: Optimization, **arguments: Any) -> Any:
+        launched.append(self.next_step(0))
+        if launched[-1] == 7:
+            comes.set()
+        return launch(self, **arguments)
+
+    def waiting(self: Optimization, steps: Any) -> Any:
+        assert steps[0].rows[0].step < 5 or comes.wait(60)
+        return said(self, steps)
+
+    monkeypatch.setattr(Optimization, "launch", counting)
+    monkeypatch.setattr(Optimization, "said", waiting)
+    spec = toy_spec(steps=9, weights={"ce": 1.0, "fluency": 0.5}, read_every=8, decode_every=5)
+    ahead = Ahead(Optimization([spec], bundle))
+    newest = {row.step: launched[-1] for _ in range(10) for row in ahead.advance()}
+    assert [newest[step] for step in (0, 5, 6, 7, 8)] == [0, 7, 7, 7, 8]
+    ahead.close()
 
 
 def test_only_so_many_steps_are_launched(bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> None:

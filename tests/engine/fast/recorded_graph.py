@@ -40,10 +40,15 @@ class RecordedGraphs:
     def __init__(self) -> None:
         self.captures = 0
         self.replays = 0
+        self.shared = 0
+        """Captures that work in the memory of another."""
 
-    def __call__(self, function: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+    def __call__(
+        self, function: Callable[[], Result], beside: Callable[[], None] | None = None
+    ) -> tuple[Callable[[], None], Result]:
         """As engine.fast.graph.Capture, but that capturing does it once: so the first replay does nothing."""
         self.captures += 1
+        self.shared += beside is not None
         recording = _Recording()
         with recording:
             result = function()

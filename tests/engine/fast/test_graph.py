@@ -1,13 +1,13 @@
 """Steps that are replayed against steps that are made plainly: the same rows, whatever changes on the way."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import torch
 
-from engine import optimizer
+from engine import optimizer, own_text
 from engine.fast.graph import capture_on
 from engine.models.loaded import LoadedBundle
 from engine.models.loading import load_bundle
@@ -61,6 +61,12 @@ CAPTURED: dict[str, list[dict[str, object]]] = {
     "schedules": [{"schedules": {"lr": "cosine:0:6", "cosine": "linear:1:6"}, "optimizer": "adamw"}],
     "plateau": [{"schedules": {"lr": "plateau:0.5:1"}, "optimizer": "sgd", "lr": 1.0}],
     "projection": [{"options": {"projection.every": 3, "projection.moments": "reset"}}],
+    "anchors": [{"weights": {"ce": 1.0, "anchor": 0.5}, "options": {"anchor.to": "all"}, "read_every": 3}],
+    "copies": [{"options": {"noise.copies": 3}}],
+    "copies of some": [
+        {"options": {"noise.copies": 2}, "seed": 5, "weights": {"ce": 1.0, "mse": 0.3}},
+        {"target": STORY[0], "continuation": STORY[1:]},
+    ],
     "story": [{"target": STORY[0], "continuation": STORY[1:], "forcing": "free", "before": STORY[:1]}],
     "batch": [
         {},
@@ -83,19 +89,61 @@ def test_a_replayed_run_is_the_plain_one(
     assert (graphs.captures, graphs.replays) == (1, 7)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"weights": {"ce": 1.0, "fluency": 0.5}},
-        {"weights": {"ce": 1.0, "anchor": 0.5}},
-        {"options": {"noise.copies": 2}},
-    ],
-)
-def test_what_the_host_has_a_part_in_is_made_plainly(
-    bundle: LoadedBundle, graphs: RecordedGraphs, fields: dict[str, object]
+def says(monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> None:
+    """Whenever z is read, all runs say the next of these."""
+    given = iter(texts)
+    monkeypatch.setattr(own_text, "decode_each", lambda bundle, specs, *of: [next(given)] * len(specs))
+
+
+READING: dict[str, list[dict[str, object]]] = {
+    "one": [{}],
+    "copies": [{"options": {"noise.copies": 2, "noise.level": 0.5}}],
+    "two": [{}, {"weights": {"ce": 1.0, "anchor": 0.5, "fluency": 0.2}, "optimizer": "sgd"}],
+}
+
+
+@pytest.mark.parametrize("fields", READING.values(), ids=READING)
+def test_texts_of_as_many_tokens_share_what_was_captured(
+    bundle: LoadedBundle,
+    graphs: RecordedGraphs,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: list[dict[str, object]],
 ) -> None:
-    rows_of(Optimization([toy_spec(**fields)], bundle))
+    reading = {"weights": {"ce": 1.0, "fluency": 0.5}, "steps": 13, "read_every": 3, "lr": 0.3}
+    specs = [toy_spec(**{**reading, **of_run}) for of_run in fields]
+    read = ("my red ball", "ball my red", "A cat.", "red ball my", "A cat.")
+
+    def rows() -> list[Step]:
+        says(monkeypatch, read)
+        return rows_of(Optimization(specs, bundle))
+
+    expected = plainly(monkeypatch, rows)
+    assert_same(rows(), expected)
+    assert len({row.terms["fluency"] for row in expected if row.run == 0}) == 14
+    assert (graphs.captures, graphs.shared, graphs.replays) == (2, 1, 14 - 2)
+
+
+def test_a_text_that_is_not_repeated_is_not_captured(
+    bundle: LoadedBundle, graphs: RecordedGraphs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, ["a " * length for length in range(1, 8)])
+    rows_of(Optimization([toy_spec(weights={"ce": 1.0, "fluency": 0.5}, read_every=1, steps=5)], bundle))
     assert graphs.captures == 0
+
+
+def test_what_the_memory_does_not_hold_captured_is_done_plainly(
+    bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def no_room(function: Callable[[], object]) -> object:
+        tried.append(1)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    expected = rows_of(Optimization([toy_spec(steps=6)], bundle))
+    monkeypatch.setattr(optimizer, "capture_on", lambda device: no_room)
+    assert_same(rows_of(Optimization([toy_spec(steps=6)], bundle)), expected)
+    assert tried == [1]
 
 
 def test_steering_changes_the_next_step_and_captures_nothing_again(

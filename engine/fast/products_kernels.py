@@ -1,0 +1,232 @@
+"""Products of few rows with a float32 weight as Triton kernels, which read the weight once.
+
+A product of two numbers is three of their high and low parts, each in TF32, as tensor cores take them: what
+is left out is below float32's rounding (Ootomo & Yokota 2022). They are added up in float32, in an order that
+the shapes alone decide.
+"""
+# Triton takes a kernel's annotations for its own.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
+
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+FEWEST_ROWS = 16
+"""Of a tensor core's tile."""
+
+MOST_ROWS = 64
+
+PROGRAMS = 132
+"""That a card runs at once; the same number on all, so that their sums are the same."""
+
+_SUMMED = 512
+"""Values that a program adds up the parts of."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a program multiplies at once."""
+
+    wide: int
+    """Columns of the result."""
+
+    step: int
+    """Of what is summed over."""
+
+    warps: int
+    stages: int
+
+
+FORTH = Tile(wide=128, step=64, warps=8, stages=4)
+FORTH_WIDE = Tile(wide=128, step=32, warps=4, stages=5)
+"""Where there are more tiles of the result than programs."""
+
+BACK = Tile(wide=128, step=32, warps=4, stages=5)
+
+
+def are_for(inputs: Tensor, weight: Tensor) -> bool:
+    """Whether the kernels take a product of rows (M, …) with a weight (F, D), or with its transpose."""
+    return (
+        inputs.numel() // inputs.shape[-1] <= MOST_ROWS
+        and inputs.dtype == torch.float32
+        and weight.dtype == torch.float32
+        and weight.is_contiguous()
+        and all(size % FORTH.wide == 0 for size in weight.shape)
+    )
+
+
+def forward(inputs: Tensor, weight: Tensor, bias: Tensor | None, is_rectified: bool) -> Tensor:
+    """W x + b, and max(0, …) of it if that is asked for. # (M, D) to (M, F)"""
+    inputs = inputs.contiguous()
+    outputs, dim = weight.shape
+    tile = FORTH_WIDE if outputs > PROGRAMS * FORTH.wide else FORTH
+    share, shares = _shares(outputs, dim, tile)
+    rows = len(inputs)
+    parts = inputs.new_empty(shares, rows, outputs)
+    with torch.cuda.device_of(inputs):  # type: ignore[no-untyped-call]
+        multiply[(outputs // tile.wide, shares)](
+            inputs,
+            weight,
+            parts,
+            rows,
+            dim,
+            outputs,
+            share,
+            tile_rows=_tile_rows(rows),
+            wide=tile.wide,
+            step=tile.step,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+        )
+        return _added_up(parts, bias, is_rectified=is_rectified)
+
+
+def backward(gradient: Tensor, weight: Tensor, active: Tensor | None) -> Tensor:
+    """Wᵀ g, of the g where something is active if that is given. # (M, F), (M, F) to (M, D)"""
+    gradient = gradient.contiguous()
+    outputs, dim = weight.shape
+    share, shares = _shares(dim, outputs, BACK)
+    rows = len(gradient)
+    parts = gradient.new_empty(shares, rows, dim)
+    with torch.cuda.device_of(gradient):  # type: ignore[no-untyped-call]
+        multiply_back[(dim // BACK.wide, shares)](
+            gradient,
+            gradient if active is None else active,
+            weight,
+            parts,
+            rows,
+            dim,
+            outputs,
+            share,
+            is_masked=active is not None,
+            tile_rows=_tile_rows(rows),
+            wide=BACK.wide,
+            step=BACK.step,
+            num_warps=BACK.warps,
+            num_stages=BACK.stages,
+        )
+        return _added_up(parts, None, is_rectified=False)
+
+
+def _tile_rows(rows: int) -> int:
+    return max(FEWEST_ROWS, triton.next_power_of_2(rows))
+
+
+def _shares(wide: int, summed: int, tile: Tile) -> tuple[int, int]:
+    """How much each program sums over, and how many share a tile of the result: as many as run at once."""
+    steps = summed // tile.step
+    share = triton.cdiv(steps, max(1, PROGRAMS * tile.wide // wide))
+    return share * tile.step, triton.cdiv(steps, share)
+
+
+def _added_up(parts: Tensor, bias: Tensor | None, *, is_rectified: bool) -> Tensor:
+    """The sum of parts and a bias. # (S, M, F), (F,) to (M, F)"""
+    if len(parts) == 1 and bias is None and not is_rectified:
+        return parts[0]
+    whole = torch.empty_like(parts[0])
+    add_up[(triton.cdiv(whole.numel(), _SUMMED),)](
+        parts,
+        whole if bias is None else bias,
+        whole,
+        len(parts),
+        whole.numel(),
+        whole.shape[1],
+        has_bias=bias is not None,
+        is_rectified=is_rectified,
+        block=_SUMMED,
+    )
+    return whole
+
+
+@triton.jit(do_not_specialize=["count"])
+def multiply(
+    inputs,
+    weight,
+    parts,
+    count,
+    dim,
+    outputs,
+    share,
+    tile_rows: tl.constexpr,
+    wide: tl.constexpr,
+    step: tl.constexpr,
+):
+    """A share of each sum over D, for a tile of the result. # (M, D), (F, D) to (S, M, F)"""
+    column, part = tl.program_id(0).to(tl.int64) * wide, tl.program_id(1)
+    rows, columns, places = tl.arange(0, tile_rows), tl.arange(0, wide), tl.arange(0, step)
+    first = part * share
+    is_real = (rows < count)[:, None]
+    of_inputs = inputs + first + rows[:, None] * dim + places[None, :]
+    of_weight = weight + column * dim + first + columns[:, None] * dim + places[None, :]
+    total = tl.zeros((wide, tile_rows), tl.float32)
+    for _ in range(first, min(first + share, dim), step):
+        values = tl.load(of_inputs, mask=is_real, other=0.0)
+        total = tl.dot(tl.load(of_weight), tl.trans(values), total, input_precision="tf32x3")
+        of_inputs += step
+        of_weight += step
+    own = parts + part.to(tl.int64) * count * outputs + column
+    tl.store(own + rows[:, None] * outputs + columns[None, :], tl.trans(total), mask=is_real)
+
+
+@triton.jit(do_not_specialize=["count"])
+def multiply_back(
+    gradient,
+    active,
+    weight,
+    parts,
+    count,
+    dim,
+    outputs,
+    share,
+    is_masked: tl.constexpr,
+    tile_rows: tl.constexpr,
+    wide: tl.constexpr,
+    step: tl.constexpr,
+):
+    """A share of each sum over F, for a tile of the result. # (M, F), (F, D) to (S, M, D)"""
+    column, part = tl.program_id(0) * wide, tl.program_id(1)
+    rows, columns, places = tl.arange(0, tile_rows), tl.arange(0, wide), tl.arange(0, step)
+    first = part * share
+    is_real = (rows < count)[:, None]
+    of_gradient = first + rows[:, None] * outputs + places[None, :]
+    of_weight = weight + first.to(tl.int64) * dim + column + places[:, None] * dim + columns[None, :]
+    total = tl.zeros((tile_rows, wide), tl.float32)
+    for _ in range(first, min(first + share, outputs), step):
+        values = tl.load(gradient + of_gradient, mask=is_real, other=0.0)
+        if is_masked:
+            values = tl.where(tl.load(active + of_gradient, mask=is_real, other=0.0) > 0, values, 0.0)
+        total = tl.dot(values, tl.load(of_weight), total, input_precision="tf32x3")
+        of_gradient += step
+        of_weight += step * dim
+    own = parts + part.to(tl.int64) * count * dim + column
+    tl.store(own + rows[:, None] * dim + columns[None, :], total, mask=is_real)
+
+
+@triton.jit(do_not_specialize=["count"])
+def add_up(
+    parts,
+    bias,
+    whole,
+    count,
+    size,
+    width,
+    has_bias: tl.constexpr,
+    is_rectified: tl.constexpr,
+    block: tl.constexpr,
+):
+    """The sum of parts, one after the other, and of a bias. # (S, M, F), (F,) to (M, F)"""
+    places = tl.program_id(0) * block + tl.arange(0, block)
+    is_real = places < size
+    total = tl.zeros((block,), tl.float32)
+    of_part = parts + places
+    for _ in range(count):
+        total += tl.load(of_part, mask=is_real, other=0.0)
+        of_part += size
+    if has_bias:
+        total += tl.load(bias + places % width, mask=is_real, other=0.0)
+    if is_rectified:
+        total = tl.where(total < 0, 0.0, total)  # what is no number stays none
+    tl.store(whole + places, total, mask=is_real)
