@@ -11,7 +11,7 @@ steps that were launched beyond it, with settings that no longer hold, never wer
 import weakref
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,8 @@ MOST_STEPS = 40
 decoded together, and some."""
 
 MOST_DECODED_ROWS = 64
-"""Rows among them that are decoded, about at most: two steps there may always be."""
+"""Rows among them that are decoded, about at most: where so many wait, no other step is launched that is
+decoded, but that there may always be two."""
 
 MOST_ON_DEVICE = 2
 """Steps that the device has before it, at most: it always has work, and whoever needs it never waits long."""
@@ -60,11 +61,18 @@ class _Pending:
 class Ahead:
     """An optimization that runs ahead; `engine.search.Search` says what its methods are."""
 
-    def __init__(self, optimization: Optimization) -> None:
-        """Take over an optimization, which nobody else may advance or change from now on."""
-        self._optimization = optimization
+    def __init__(self, optimization: Optimization, *, patience_s: float | None = None) -> None:
+        """Take over an optimization, which nobody else may advance or change from now on.
+
+        Args:
+            optimization: at its beginning.
+            patience_s: `advance` waits no longer for texts, and gives no rows then; None: as long as it takes.
+        """
+        self._optimization, self._patience_s = optimization, patience_s
         self._pending: deque[_Pending] = deque()
-        self._decode = DecodingBeside(optimization.said, optimization.bundle)
+        self._decode = DecodingBeside(
+            optimization.said, optimization.bundle, rows_together=optimization.rows_together
+        )
         self._leave = weakref.finalize(self, self._decode.close)
         self._waits_for_empty = False
         """Whether a step could not be launched: it is tried again when it comes next, and fails then."""
@@ -88,6 +96,8 @@ class Ahead:
             return []
         first = self._pending[0]
         try:
+            if first.said is not None and not self._is_said(first.said):
+                return []
             said = None if first.said is None else first.said.result()
             rows = self._optimization.rows(first.launched, said)
         except Exception:
@@ -98,6 +108,10 @@ class Ahead:
             self._rewind()
             self._optimization.end_where_not_finite(rows)
         return rows
+
+    def _is_said(self, said: "Future[Said]") -> bool:
+        """Whether a step is decoded, or has no texts to wait for, after some patience."""
+        return bool(wait([said], self._patience_s).done)
 
     def _launch_ahead(self) -> None:
         """Launch the next step; and more of them while the row that comes next has to be waited for."""
@@ -111,16 +125,28 @@ class Ahead:
                 self._waits_for_empty = True
             if self._pending[0].is_ready:
                 break
+        else:
+            self._decode.hurry()  # no step is launched until there are texts
 
     def _may_launch(self) -> bool:
-        decoded = sum(pending.launched.decoded_rows for pending in self._pending)
         return not (
             self._waits_for_empty
             or len(self._pending) >= MOST_STEPS
-            or (len(self._pending) > 1 and decoded >= MOST_DECODED_ROWS)
             or not self._optimization.running
             or self._optimization.needs_host
+            or (self._has_enough_to_decode and self._is_decoded_next)
         )
+
+    @property
+    def _has_enough_to_decode(self) -> bool:
+        rows = sum(pending.launched.decoded_rows for pending in self._pending)
+        return len(self._pending) > 1 and rows >= MOST_DECODED_ROWS
+
+    @property
+    def _is_decoded_next(self) -> bool:
+        """Whether the step that would be launched next is decoded."""
+        optimization = self._optimization
+        return any(self.specs[run].decodes(optimization.next_step(run)) for run in optimization.running)
 
     def _launch(self) -> None:
         if len(self._pending) >= MOST_ON_DEVICE:

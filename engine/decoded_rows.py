@@ -118,7 +118,12 @@ class Decoder:
             initial_z: effective z of step 0. # (N, D)
         """
         self._bundle, self._forward, self._specs, self._initial_z = bundle, forward, specs, initial_z
-        self._together = _texts_together(specs)
+        self._together = texts_together([(len(spec.sentences), spec.decode_every) for spec in specs])
+
+    @property
+    def rows_together(self) -> int:
+        """Rows whose texts fill a batch, about: more would be decoded in another one."""
+        return max(1, self._together // max(1 + len(spec.sentences) for spec in self._specs))
 
     @torch.no_grad()
     def __call__(self, steps: Sequence[Evaluated]) -> list[dict[int, DecodedRow]]:
@@ -236,11 +241,15 @@ def _measured(reading: Reading) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _texts_together(specs: Sequence[RunSpec]) -> int:
-    """Size of the batches: of the runs alone, so that a text is the same whatever is decoded beside it."""
-    texts = [1 + len(spec.sentences) for spec in specs]
+def texts_together(runs: Sequence[tuple[int, int]]) -> int:
+    """Size of the batches: of the runs alone, so that a text is the same whatever is decoded beside it.
+
+    Args:
+        runs: of each the number of its target sentences, and how many steps it takes from one that is decoded
+            to the next.
+    """
+    texts = [1 + sentences for sentences, _ in runs]
     of_steps = sum(
-        math.ceil(count * STEPS_TOGETHER / spec.decode_every)
-        for count, spec in zip(texts, specs, strict=True)
+        math.ceil(count * STEPS_TOGETHER / every) for count, (_, every) in zip(texts, runs, strict=True)
     )
     return 1 << (max(sum(texts), min(of_steps, MOST_TEXTS_TOGETHER)) - 1).bit_length()

@@ -12,23 +12,32 @@ from engine.fast.alone import ALONE
 from engine.models.loaded import LoadedBundle
 from engine.rows import Launched, Said
 
+MOST_WAIT_S = 0.1
+"""A step waits no longer for others to be decoded with, unless the thread is busy."""
+
 Decode = Callable[[Sequence[Launched]], list[Said]]
 """What the rows of some steps say; they are decoded together."""
 
 
 class DecodingBeside:
-    """Decodes the steps that have piled up, all of them together, again and again."""
+    """Decodes steps as they pile up, again and again, as many at once as are best decoded together.
 
-    def __init__(self, decode: Decode, bundle: LoadedBundle) -> None:
+    A batch takes about as long when half of its places are empty. So a step waits for others, but not for
+    long, and not when none will come.
+    """
+
+    def __init__(self, decode: Decode, bundle: LoadedBundle, *, rows_together: int) -> None:
         """Begin with nothing to do.
 
         Args:
             decode: called in the thread.
             bundle: the models.
+            rows_together: decoded rows of steps that are best decoded at once.
         """
-        self._decode, self._bundle = decode, bundle
+        self._decode, self._bundle, self._rows_together = decode, bundle, rows_together
         self._waiting: deque[tuple[Launched, Future[Said]]] = deque()
         self._is_leaving = False
+        self._hurries = False
         self._changed = Condition()
         self._thread: Thread | None = None
 
@@ -40,8 +49,15 @@ class DecodingBeside:
                 self._thread = Thread(target=self._work, name="decoding", daemon=True)
                 self._thread.start()
             self._waiting.append((launched, said))
+            self._hurries = False
             self._changed.notify()
         return said
+
+    def hurry(self) -> None:
+        """Have no step wait for others: for now there will be none."""
+        with self._changed:
+            self._hurries = True
+            self._changed.notify()
 
     def close(self) -> None:
         """Leave what waits undone, and wait for the thread to end."""
@@ -68,16 +84,34 @@ class DecodingBeside:
             del steps
 
     def _next(self) -> "list[tuple[Launched, Future[Said]]]":
-        """All steps that wait, once there are some, but for those that nobody waits for; none: leave."""
+        """Some steps that wait, the first ones, but for those that nobody waits for; none: leave."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._is_leaving)
+                self._changed.wait_for(self._is_time, timeout=MOST_WAIT_S)
                 if self._is_leaving:
                     return []
-                steps = [each for each in self._waiting if each[1].set_running_or_notify_cancel()]
-                self._waiting.clear()
+                steps = self._first_ones()
             if steps:
                 return steps
+
+    def _is_time(self) -> bool:
+        """Whether to begin with what waits."""
+        rows = sum(launched.decoded_rows for launched, said in self._waiting if not said.cancelled())
+        return self._is_leaving or self._hurries or rows >= self._rows_together
+
+    def _first_ones(self) -> "list[tuple[Launched, Future[Said]]]":
+        """No longer let so many steps wait as are best decoded together, or the first."""
+        steps: list[tuple[Launched, Future[Said]]] = []
+        rows = 0
+        while self._waiting:
+            rows += 0 if self._waiting[0][1].cancelled() else self._waiting[0][0].decoded_rows
+            if steps and rows > self._rows_together:
+                break
+            step = self._waiting.popleft()
+            if step[1].set_running_or_notify_cancel():
+                steps.append(step)
+        return steps
 
     def _answer(
         self, steps: "Sequence[tuple[Launched, Future[Said]]]", stream: "torch.cuda.Stream | None"

@@ -9,8 +9,7 @@ one another. N = 1 is the common case, not another path.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,7 +32,7 @@ from engine.rows import Launched, OwnRow, RowMaker, Said
 from engine.scatter import Scattering
 from engine.search import Search, begin_search
 from engine.spec import DECODED_LENGTH_FACTOR, RunSpec, check_lr, steered, with_changes
-from engine.state import RunState
+from engine.state import Moment, RunState
 from engine.step import Step, Vector
 from engine.step_settings import StepSettings
 from engine.updates import Updates
@@ -62,18 +61,6 @@ def _rows(search: Search) -> Iterator[Step]:
             yield row
             if row.problem:
                 raise UserError(row.problem)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where all runs of an optimization are."""
-
-    state: RunState
-
-    next_step: tuple[int, ...]
-    """Of each run: the step whose row comes next."""
-
-    done: tuple[bool, ...]
 
 
 class Optimization:
@@ -117,9 +104,8 @@ class Optimization:
         self._settings = StepSettings(self.specs, self._state)
         self._scattering = Scattering(self.specs, bundle.dim, bundle.device)
         self._updates = Updates(self.specs, bundle.device)
-        self._moves = per_run(
-            [True] * len(specs), bundle.device, torch.bool
-        )  # (N, 1): those that are not held
+        goes_on = [True] * len(specs)
+        self._moves = per_run(goes_on, bundle.device, torch.bool)  # (N, 1): those that are not held
         self._take_up_specs()
         self._repeated = Repeated(capture_on(bundle.device))
 
@@ -175,30 +161,6 @@ class Optimization:
             predictions=evaluation.predictions.clone() if is_decoded else None,
         )
 
-    def _own_row(self, run: int, decodes: bool | None) -> OwnRow:
-        spec, step = self.specs[run], self._next_step[run]
-        return OwnRow(
-            step=step,
-            is_last=step >= spec.steps,
-            terms=self._settings.terms_of(run),
-            weights=dict(self.weights(run)),
-            is_decoded=spec.decodes(step) if decodes is None else decodes,
-        )
-
-    def said(self, steps: Sequence[Launched]) -> list[Said]:
-        """What the rows of some steps say that are to be decoded, all decoded together."""
-        return self._make_rows.said(steps)
-
-    def rows(self, launched: Launched, said: Said | None) -> list[Step]:
-        """The rows of a step that was launched; `said` where some of them are decoded."""
-        return self._make_rows(launched, said)
-
-    def end_where_not_finite(self, rows: Sequence[Step]) -> None:
-        """Take it that the runs end with these rows whose loss or gradient is not finite."""
-        for row in rows:
-            if row.problem is not None:
-                self._done[row.run], self._next_step[row.run] = True, row.step
-
     def _step(self) -> tuple[Evaluation, Measured]:
         """Evaluate z, and update it where that is due. The host is not asked, nor does it tell anything."""
         raw_z = self._state.z.detach().requires_grad_()
@@ -212,21 +174,14 @@ class Optimization:
         self._settings.watch(evaluation.loss, runs=runs)
         return evaluation.detached(), measured
 
-    @property
-    def _course(self) -> Hashable:
-        """What `_step` depends on besides tensors."""
-        return tuple(term.name for term in self._forward.terms), self._settings.has_plateaus
-
-    @property
-    def _shapes(self) -> Hashable:
-        """Of those tensors that differ in shape from time to time: what z says has as many tokens as it has."""
-        own = self._reading.current
-        return None if own is None else own.shapes
-
-    @property
-    def needs_host(self) -> bool:
-        """Whether the next step has to wait for the host, which may wait for all steps before."""
-        return self._settings.has_recorded or self._reading.is_due(self.running, self._next_step)
+    def _differentiate(self, raw_z: Tensor) -> tuple[Evaluation, Tensor]:
+        """What z is, and the gradient of each run's loss with respect to its raw z. # (N, D)"""
+        if self._scattering.is_on:
+            return self._differentiate_copies(raw_z)
+        evaluation = self.evaluate(raw_z)
+        # No run's loss depends on another run's z: the gradient of the sum is each run's own.
+        (gradient,) = torch.autograd.grad(evaluation.loss.sum(), raw_z)
+        return evaluation, gradient
 
     def evaluate(self, raw_z: Tensor) -> Evaluation:
         """Evaluate the z of every run; the result is differentiable in raw z.
@@ -240,20 +195,6 @@ class Optimization:
         loss = (terms * self._settings.weights).sum(dim=-1)  # (N,)
         token_losses = forward.token_losses if self._forward.needs_logits else None
         return Evaluation(z, forward.predictions, similarity(forward), terms, loss, token_losses)
-
-    def read(self, z: Tensor) -> None:
-        """Read the effective z (N, D) of every run, where a term needs to know what it says."""
-        if self._forward.reads_z:
-            self._reading.read(z, range(len(self.specs)))
-
-    def _differentiate(self, raw_z: Tensor) -> tuple[Evaluation, Tensor]:
-        """What z is, and the gradient of each run's loss with respect to its raw z. # (N, D)"""
-        if self._scattering.is_on:
-            return self._differentiate_copies(raw_z)
-        evaluation = self.evaluate(raw_z)
-        # No run's loss depends on another run's z: the gradient of the sum is each run's own.
-        (gradient,) = torch.autograd.grad(evaluation.loss.sum(), raw_z)
-        return evaluation, gradient
 
     def _differentiate_copies(self, raw_z: Tensor) -> tuple[Evaluation, Tensor]:
         """The same where the loss is a mean over copies of z: the predictions are those of z itself."""
@@ -270,6 +211,68 @@ class Optimization:
     def _terms_of_copies(self, z: Tensor, copies: int) -> Tensor:
         forward = self._forward(z, self._reading.current, copies=copies)
         return torch.stack([term.value(forward) for term in self._forward.terms], dim=-1)  # (N · C, K)
+
+    @property
+    def _course(self) -> Hashable:
+        """What `_step` depends on besides tensors."""
+        return tuple(term.name for term in self._forward.terms), self._settings.has_plateaus
+
+    @property
+    def _shapes(self) -> Hashable:
+        """Of tensors that are not always alike: what z says has more or fewer tokens."""
+        own = self._reading.current
+        return None if own is None else own.shapes
+
+    @property
+    def needs_host(self) -> bool:
+        """Whether the next step has to wait for the host, which may wait for all steps before."""
+        return self._settings.has_recorded or self._reading.is_due(self.running, self._next_step)
+
+    def read(self, z: Tensor) -> None:
+        """Read the effective z (N, D) of every run, where a term needs to know what it says."""
+        if self._forward.reads_z:
+            self._reading.read(z, range(len(self.specs)))
+
+    # Rows
+
+    @property
+    def running(self) -> list[int]:
+        """The runs that give a row next: neither done nor held."""
+        return [run for run in range(len(self.specs)) if not (self._done[run] or self._held[run])]
+
+    def _own_row(self, run: int, decodes: bool | None) -> OwnRow:
+        spec, step = self.specs[run], self._next_step[run]
+        return OwnRow(
+            step=step,
+            is_last=step >= spec.steps,
+            terms=self._settings.terms_of(run),
+            weights=dict(self.weights(run)),
+            is_decoded=spec.decodes(step) if decodes is None else decodes,
+        )
+
+    @property
+    def rows_together(self) -> int:
+        """Rows that are best decoded together."""
+        return self._make_rows.decode.rows_together
+
+    def said(self, steps: Sequence[Launched]) -> list[Said]:
+        """What the rows of some steps say that are to be decoded, all decoded together."""
+        return self._make_rows.said(steps)
+
+    def rows(self, launched: Launched, said: Said | None) -> list[Step]:
+        """The rows of a step that was launched; `said` where some of them are decoded."""
+        return self._make_rows(launched, said)
+
+    def end_where_not_finite(self, rows: Sequence[Step]) -> None:
+        """Take it that the runs end with these rows whose loss or gradient is not finite."""
+        for row in rows:
+            if row.problem is not None:
+                self._done[row.run], self._next_step[row.run] = True, row.step
+
+    def decode(self, evaluation: Evaluation, runs: Sequence[int]) -> dict[int, DecodedRow]:
+        """Texts and measures of some of the runs, at any z that was evaluated."""
+        said = Evaluated(evaluation.z.detach(), evaluation.predictions.detach(), runs)
+        return self._make_rows.decode([said])[0]
 
     # Steering
 
@@ -400,15 +403,3 @@ class Optimization:
 
     def close(self) -> None:
         """Nothing goes on between two rows."""
-
-    # Rows
-
-    @property
-    def running(self) -> list[int]:
-        """The runs that give a row next: neither done nor held."""
-        return [run for run in range(len(self.specs)) if not (self._done[run] or self._held[run])]
-
-    def decode(self, evaluation: Evaluation, runs: Sequence[int]) -> dict[int, DecodedRow]:
-        """Texts and measures of some of the runs, at any z that was evaluated."""
-        said = Evaluated(evaluation.z.detach(), evaluation.predictions.detach(), runs)
-        return self._make_rows.decode([said])[0]

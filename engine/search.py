@@ -35,7 +35,7 @@ class Search(Protocol):
         """The step whose row the run gives next; once it is done, the step of its last row."""
 
     def advance(self, *, decodes: bool | None = None) -> "list[Step]":
-        """Make one step, and return the rows of the runs that were not done.
+        """Make one step, and return the rows of the runs that were not done; none if patience has run out.
 
         Args:
             decodes: whether the rows are decoded; None: where their specs say so.
@@ -82,7 +82,11 @@ class Search(Protocol):
 
 
 def begin_search(
-    specs: Sequence[RunSpec], bundle: "LoadedBundle", *, initial: "Vector | None" = None
+    specs: Sequence[RunSpec],
+    bundle: "LoadedBundle",
+    *,
+    initial: "Vector | None" = None,
+    patience_s: float | None = None,
 ) -> Search:
     """What their method asks for, at its beginning; runs of a population search stand alone.
 
@@ -90,6 +94,7 @@ def begin_search(
         specs: one for each run, all of one method.
         bundle: the models.
         initial: z to start from, in place of the specs' inits. # (N, D)
+        patience_s: where rows are decoded beside the steps, have `advance` wait for them no longer than this.
 
     Raises:
         UserError: a text is too long for the models, in a language that they do not have, or an initial z
@@ -103,4 +108,4 @@ def begin_search(
     from engine.optimizer import Optimization
 
     optimization = Optimization(specs, bundle, initial=initial)
-    return Ahead(optimization) if runs_ahead_on(bundle.device) else optimization
+    return Ahead(optimization, patience_s=patience_s) if runs_ahead_on(bundle.device) else optimization

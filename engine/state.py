@@ -159,3 +159,15 @@ class RunState:
         """The tensors in which a run has a row that means something, by name. # (N, …)"""
         own = {name: getattr(self, name) for name in _OWN}
         return {**own, **{name: self.slots[name] for name in self.own_slots[run]}}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where all runs of an optimization are."""
+
+    state: RunState
+
+    next_step: tuple[int, ...]
+    """Of each run: the step whose row comes next."""
+
+    done: tuple[bool, ...]

@@ -5,7 +5,8 @@ have ended: what a run's numbers are depends, in their last digits, on how many 
 who is in the others.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,16 @@ from engine.store.recording import InForce
 
 if TYPE_CHECKING:  # torch is imported when the first run is claimed
     from engine.models.loaded import LoadedBundle
+    from engine.room import Room
     from engine.step import Step
 
 MOST_TOGETHER = 128
 
 LOOK_AHEAD = 256
 """So many of the queued runs are looked at."""
+
+PATIENCE_S = 0.05
+"""While rows are decoded that take longer, whoever steers a run is listened to."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def sharing(runs: Iterable[ActiveRun]) -> list[list[ActiveRun]]:
 
 
 def advance(runs: Sequence[ActiveRun]) -> list[Made]:
-    """Make one row of each of the runs of one optimization that is going on."""
+    """Make one row of each of the runs of one optimization that is going on; none if that takes too long."""
     going_on = {run.place: run for run in runs if run.is_running}
     was_recorded = {place for place, run in going_on.items() if run.is_behind}
     for run in going_on.values():
@@ -67,13 +72,25 @@ def put_together(runs: Sequence[ActiveRun], *, places: int) -> None:
     """
     of_places = [*runs, *[runs[0]] * (places - len(runs))]
     initial = np.stack([run.optimization.raw_initial_z[run.place] for run in of_places])
-    optimization = begin_search([run.spec for run in of_places], runs[0].bundle, initial=initial)
+    optimization = begin_search(
+        [run.spec for run in of_places], runs[0].bundle, initial=initial, patience_s=PATIENCE_S
+    )
     for place, run in enumerate(of_places):
         if place < len(runs):
             optimization.go_back(place, run.optimization.copy_of_state(run.place))
         optimization.hold(place, is_held=place >= len(runs) or not run.is_running)
+    were_as_many = all(len(run.optimization.specs) == places for run in runs)
     for place, run in enumerate(runs):
         run.optimization, run.place = optimization, place
+    if not were_as_many:  # as many texts at a time were decoded
+        let_go_of_decoding(runs[0].bundle)
+
+
+def let_go_of_decoding(bundle: "LoadedBundle") -> None:
+    """Free what decoding keeps ready on a card; it is made anew for the next texts."""
+    from engine.decoding.texts import let_go
+
+    let_go(bundle)
 
 
 class Together:
@@ -94,6 +111,8 @@ class Together:
         self._asked = asked
         self._report = report
         self._caps: dict[int, int] = {}
+        self._rooms: dict[LoadedBundle, Room] | None = None
+        """While the runs are looked through: what was found out of the card for each bundle."""
         self._settled: object = None
 
     def cap(self, run: int, most: int) -> None:
@@ -111,11 +130,12 @@ class Together:
         if self._state() == self._settled:
             return []
         new = []
-        for alike in self._alike().values():
-            for runs in self._shares(alike):
-                if self._is_due(runs):
-                    along = self._along(runs)
-                    new += self._rebuilt(runs + along, places=self._places(len(runs), self._most(runs)))
+        with self._looking_through():
+            for alike in self._alike().values():
+                for runs in self._shares(alike):
+                    if self._is_due(runs):
+                        along = self._along(runs)
+                        new += self._rebuilt(runs + along, places=self._places(len(runs), self._most(runs)))
         for runs in sharing(self._runs.values()):
             if len(runs[0].optimization.specs) > 1 and not any(run.is_running for run in runs):
                 for run in runs:
@@ -197,11 +217,26 @@ class Together:
         elif bundle.device.type == "cpu":
             most = 1
         else:
-            from engine.models.memory import runs_at_once
-
-            tokens = max(_tokens(bundle, spec) for _, spec in runs)
-            most = min(runs_at_once(bundle, tokens), MOST_TOGETHER)
+            most = self._room_for(bundle).runs([spec for _, spec in runs], most=MOST_TOGETHER)
         return max(1, min([most, *(self._caps[run] for run, _ in runs if run in self._caps)]))
+
+    def _room_for(self, bundle: "LoadedBundle") -> "Room":
+        from engine.room import Room
+
+        if self._rooms is None:
+            return Room.now(bundle)
+        if bundle not in self._rooms:
+            self._rooms[bundle] = Room.now(bundle)
+        return self._rooms[bundle]
+
+    @contextmanager
+    def _looking_through(self) -> Iterator[None]:
+        """Ask the card once meanwhile, and not for each run anew."""
+        self._rooms = {}
+        try:
+            yield
+        finally:
+            self._rooms = None
 
     # Runs that are queued
 
@@ -215,6 +250,12 @@ class Together:
             is_beginning: nothing has been stepped yet of what is going on. Later, nobody overtakes a run that
                 does not fit, and a group is not made anew for a few of many.
         """
+        with self._looking_through():
+            return self._joining(queued, is_beginning=is_beginning)
+
+    def _joining(
+        self, queued: Callable[[int], Sequence[tuple[int, InForce]]], *, is_beginning: bool
+    ) -> list[int]:
         groups = {fit: runs for fit, runs in self._alike().items() if runs[0].fit is not None}
         members = {
             fit: [(run.id, run.spec) for run in runs]
@@ -241,14 +282,6 @@ class Together:
                 left += 1
         is_few = left and 4 * len(chosen) < sum(map(len, members.values()))
         return [] if is_few and not is_beginning else chosen
-
-
-def _tokens(bundle: "LoadedBundle", spec: RunSpec) -> int:
-    """Those of a run's targets; none where they cannot be told, which is said when the run is loaded."""
-    try:
-        return bundle.length_of_targets(spec.sentences, spec.target_lang)
-    except UserError:
-        return 0
 
 
 def _readable(in_force: InForce) -> RunSpec | None:

@@ -41,7 +41,7 @@ from engine.store.records import Status
 from engine.store.schema import prepare
 from engine.store.task_queue import TaskQueue
 from engine.task_runners import TaskContext
-from engine.together import MOST_TOGETHER, Together, advance, ranges, sharing
+from engine.together import MOST_TOGETHER, PATIENCE_S, Together, advance, let_go_of_decoding, ranges, sharing
 from engine.workerfiles import worker_lock, worker_log
 
 if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed
@@ -51,6 +51,9 @@ IDLE_MINUTES_VARIABLE = "SONAR_EXPLORE_IDLE_MINUTES"
 DEFAULT_IDLE_MINUTES = 10.0
 
 RUNS_TOGETHER_VARIABLE = "SONAR_EXPLORE_RUNS_TOGETHER"
+
+_SENTENCES_OF_FULL_CARD = 3
+"""What was tried, how much was asked for, and how much is free."""
 
 _POLL_S = 0.02
 _HEARTBEAT_S = 1.0
@@ -235,7 +238,7 @@ class Worker:
             bundle = self._load_bundle(claim.run, spec)
             _check_weights(spec.bundle, before=claim.digest, now=bundle.digest)
             initial = None if claim.initial is None else claim.initial[np.newaxis]
-            optimization = begin_search([spec], bundle, initial=initial)
+            optimization = begin_search([spec], bundle, initial=initial, patience_s=PATIENCE_S)
             if claim.checkpoint is not None:
                 optimization.restore(0, claim.checkpoint)
             optimization.take_spec(0, spec)
@@ -303,6 +306,8 @@ class Worker:
         except Exception as error:
             self._break_up(runs, error)
             return
+        if not made:  # they are being decoded
+            return
         outcomes = [outcome_of(each, self._in_force) for each in made]
         self._recorder.record_steps([outcome.recorded for outcome in outcomes])
         for outcome in outcomes:
@@ -334,6 +339,7 @@ class Worker:
         go on from what is stored of them, as after a crash.
         """
         reason = self._explain(error)
+        let_go_of_decoding(runs[0].bundle)  # it may be what there was no memory left for
         stepped = [run for run in runs if run.is_running]
         if len(stepped) == 1 or self._is_leaving:
             for run in stepped:
@@ -365,6 +371,8 @@ class Worker:
     def _explain(self, error: Exception) -> str:
         """Put an error into one line; what nobody has foreseen goes into the log as a whole."""
         reason = " ".join(str(error).split()) or type(error).__name__
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which goes on with how it keeps its books
+            reason = ". ".join(reason.split(". ")[:_SENTENCES_OF_FULL_CARD]).removesuffix(".")
         if not isinstance(error, UserError):
             traceback.print_exception(error)
             reason = f"{type(error).__name__}: {reason}; the whole error is in the worker's log"

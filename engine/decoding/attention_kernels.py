@@ -1,4 +1,4 @@
-"""Attention of one position to those before it as a Triton kernel: a program has one head of one hypothesis."""
+"""Attention of one position to those before it as a Triton kernel: a program has a hypothesis' head."""
 # Triton takes a kernel's annotations for its own.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 
@@ -12,7 +12,7 @@ MOST_COORDINATES = 128
 BLOCK = 32
 """Positions that are looked at at a time."""
 
-_WARPS = 4
+_WARPS = 1
 
 
 def are_for(kept: Tensor) -> bool:

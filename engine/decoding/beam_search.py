@@ -91,7 +91,9 @@ def _continuations(search: BeamSearch, logits: Tensor, position: Tensor) -> tupl
     hypotheses, count, end, pad = logits.shape[1], 2 * search.beam, search.symbols.end, search.symbols.pad
     # log softmax(x) is x less one number: the likeliest tokens are found among the logits as they are.
     ends = torch.full_like(search.fed[:, :hypotheses], end).flatten()
-    of_end, _ = losses_and_errors(logits.flatten(0, 1), ends, logits.shape[-1], None)  # (R · H,), −log p(</s>)
+    of_end, _ = losses_and_errors(
+        logits.flatten(0, 1), ends, logits.shape[-1], None
+    )  # (R · H,), −log p(</s>)
     of_end = of_end.view(-1, hypotheses, 1)
     logarithms = logits[..., end].unsqueeze(2) + of_end  # (R, H, 1)
     if pad is not None:

@@ -38,7 +38,7 @@ def choose(search: "BeamSearch", logits: Tensor, position: Tensor) -> None:
     pad = -1 if search.symbols.pad is None else search.symbols.pad
     segments = triton.cdiv(width, SEGMENT)
     choosable, highest, sums = logits.new_empty(3, texts, segments, dtype=torch.float32).unbind()
-    scores, of_end = logits.new_empty(texts, count, dtype=torch.float32), logits.new_empty(texts).float()
+    scores, of_end = (logits.new_empty(*shape, dtype=torch.float32) for shape in ((texts, count), (texts,)))
     tokens = torch.empty(texts, count, dtype=torch.int32, device=logits.device)
     with torch.cuda.device_of(logits):  # type: ignore[no-untyped-call]
         segments_of[(texts, triton.cdiv(segments, SEGMENTS_TOGETHER))](
@@ -165,7 +165,7 @@ def best_tokens(
     segments_size: tl.constexpr,
     size: tl.constexpr,
 ):
-    """The likeliest tokens of a hypothesis, with their log-probabilities, and that of the end. # (C,), (C,), ()"""
+    """The likeliest tokens of a hypothesis, their log-probabilities (C,), and that of the end."""
     lowest: tl.constexpr = -(2**63)
     text = tl.program_id(0).to(tl.int64)
     numbers = tl.arange(0, segments_size)

@@ -37,7 +37,8 @@ class Cache:
         self.contributions = list(contributions)
         first = self.contributions[0]
         shape = (2, len(first), heads, positions, hypotheses, head_dim)
-        # Zeros, because what is hidden still has to be finite. Keys, then values: # (2, R, A, L, B, E) each
+        # Zeros, because what a mask hides still has to be finite. Keys, then values.
+        # (2, R, A, L, B, E) each
         self._kept = [first.new_zeros(shape) for _ in self.contributions]
         self._slots = torch.full(
             (len(first), hypotheses, positions), attention.UNSEEN, device=first.device
@@ -50,40 +51,50 @@ class Cache:
         """L"""
         return self._kept[0].shape[3]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values."""
+        return sum(tensor.nbytes for tensor in self._kept)
+
     def restart(self, contributions: Sequence[Tensor]) -> None:
         """Forget everything, and take up as many rows anew in the same memory.
 
         Args:
             contributions: as to the constructor.
         """
-        torch._foreach_zero_(self._kept)
+        if self._kernels is None:
+            torch._foreach_zero_(self._kept)
         torch._foreach_copy_(self.contributions, list(contributions))
         self._slots.fill_(attention.UNSEEN)
         self._slots[:, :, 0] = 0
 
-    def attention(
-        self, hypotheses: int, position: Tensor, *, extent: int | None
+    def attention_at(
+        self, position: Tensor, hypotheses: int, *, extent: int | None
     ) -> Callable[[int, Tensor], Tensor]:
         """How the first H hypotheses of each row attend, at a position, to it and to those before.
 
         Args:
-            hypotheses: H
             position: counted from 0. # (1,)
+            hypotheses: H
             extent: number of positions up to this one; None: it is not known to the host.
 
         Returns:
             A function of the layer's number and of queries, keys and values (R, H, 3 · D), which keeps these
             keys and values. # (R, H, D)
         """
-        kernels = attention.kernels_on(self._slots.device)
-        if kernels is not None and kernels.are_for(self._kept[0]):
-            attend = kernels.attend
+        if self._kernels is not None:
+            attend = self._kernels.attend
             return lambda layer, joint: attend(joint, self._kept[layer], self._slots, position)
         dtype = self._kept[0].dtype
         mask = attention.mask_of(self._slots, hypotheses=hypotheses, extent=extent, dtype=dtype)
         return lambda layer, joint: attention.by_torch(
             joint, self._kept[layer], position, mask, extent=extent
         )
+
+    @property
+    def _kernels(self) -> attention.Kernels | None:
+        kernels = attention.kernels_on(self._slots.device)
+        return kernels if kernels is not None and kernels.are_for(self._kept[0]) else None
 
     def follow(self, position: Tensor) -> None:
         """Have the only hypothesis of each row go on to a position (1,)."""

@@ -1,4 +1,4 @@
-"""Hypotheses that go on from others as a Triton kernel: a program has one row, which it reads and writes once."""
+"""Hypotheses that go on from others as a Triton kernel: a program has one row, read and written once."""
 # Triton takes a kernel's annotations for its own.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 

@@ -1,6 +1,7 @@
 """Decoding in batches that keep their memory and shape, so that a step is one CUDA graph."""
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from functools import partial
 from threading import Lock
 
@@ -12,7 +13,7 @@ from engine.decoding.incremental import IncrementalDecoder
 from engine.decoding.search import Rows, Symbols
 from engine.fast.graph import Capture, Repeated
 
-FEWEST_POSITIONS = 32
+FEWEST_POSITIONS = 24
 MOST_BATCHES = 4
 """Shapes that are kept ready; the one that was used longest ago makes room."""
 
@@ -21,7 +22,7 @@ AHEAD = 2
 
 
 class GraphDecoder:
-    """Decodes in batches of fixed shapes: rows and positions are rounded up to powers of two.
+    """Decodes in batches of fixed shapes: rows are rounded up to powers of two, positions to these or 3/4.
 
     A call works on the current CUDA stream, waits for its result, and waits for another thread's call to end.
     The first call of a shape does its steps as they are, the first of them; then they are captured.
@@ -34,10 +35,16 @@ class GraphDecoder:
             decoder: of the embeddings.
             capture: of steps; None: they are done as they are.
         """
-        self._decoder = decoder
+        self.decoder = decoder
         self._capture = capture
         self._batches: OrderedDict[tuple[int, ...], _FixedBatch] = OrderedDict()
         self._lock = Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values of all batches."""
+        with self._lock:
+            return sum(batch.nbytes for batch in self._batches.values())
 
     def __call__(
         self, embeddings: Tensor, rows: Rows, symbols: Symbols, *, beam: int, least: int = 1
@@ -56,8 +63,7 @@ class GraphDecoder:
         """
         count, prompt_length = rows.prompts.shape
         last = int(rows.last.max())
-        size = _power_of_two(max(count, least))
-        positions = max(FEWEST_POSITIONS, _power_of_two(last + 1))
+        size, positions = _power_of_two(max(count, least)), positions_for(last)
         # Rows that fill up the batch end as soon as they can.
         filled = Rows(
             torch.cat([rows.prompts, rows.prompts[:1].expand(size - count, -1)]),
@@ -68,7 +74,7 @@ class GraphDecoder:
         with self._lock:
             if key not in self._batches:
                 batch = Batch(
-                    self._decoder,
+                    self.decoder,
                     sources,
                     filled.to(sources.device),
                     symbols,
@@ -95,22 +101,26 @@ class _FixedBatch:
         """
         self._batch = batch
         self._embeddings = embeddings.clone()
-        self._rows = Rows(rows.prompts.to(embeddings.device, copy=True), rows.last.to(embeddings.device, copy=True))
+        self._rows = Rows(
+            rows.prompts.to(embeddings.device, copy=True), rows.last.to(embeddings.device, copy=True)
+        )
         self._done = _AllDone(embeddings.device)
-        self._restarting = Repeated(capture)
-        self._following = Repeated(capture)
-        self._beginning = Repeated(capture)
-        self._continuing = Repeated(capture)
+        self._repeated = Repeated(capture)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values."""
+        return self._batch.cache.nbytes
 
     def decode(self, embeddings: Tensor, rows: Rows, last: int) -> list[Tensor]:
         """Tokens of each row's text, `</s>` included."""
         self._embeddings.copy_(embeddings)
         self._rows.prompts.copy_(rows.prompts)
         self._rows.last.copy_(rows.last)
-        self._restarting(partial(self._batch.restart, self._embeddings, self._rows), course="restart")
+        self._do("restart", partial(self._batch.restart, self._embeddings, self._rows))
         self._done.forget()
         for fed in range(last):
-            self._kind(fed)(partial(self._step, fed), course="step")
+            self._do(self._kind(fed), partial(self._step, fed))
             if self._done.is_known():
                 break
         return self._batch.found()
@@ -119,11 +129,14 @@ class _FixedBatch:
         self._batch.step(fed, extent=None)
         self._done.note(self._batch.search.is_done)
 
-    def _kind(self, fed: int) -> Repeated:
-        """Steps that do the same: those that follow the prompt, that choose the first token, and others."""
+    def _do(self, what: str, function: Callable[[], None]) -> None:
+        self._repeated(function, course="decoding", shapes=what)
+
+    def _kind(self, fed: int) -> str:
+        """Steps of the same kind do the same."""
         if fed + 1 < self._batch.prompt_length:
-            return self._following
-        return self._beginning if fed < self._batch.prompt_length else self._continuing
+            return "follow the prompt"
+        return "choose the first token" if fed < self._batch.prompt_length else "choose a token"
 
 
 class _AllDone:
@@ -152,6 +165,13 @@ class _AllDone:
                 return False
             self._noted.popleft().synchronize()  # type: ignore[no-untyped-call]
         return bool(self._answer)
+
+
+def positions_for(last: int) -> int:
+    """Positions that a batch has room for whose last one, counted from 0, is this."""
+    power = _power_of_two(last + 1)
+    three_quarters = power * 3 // 4
+    return max(FEWEST_POSITIONS, three_quarters if last < three_quarters else power)
 
 
 def _power_of_two(least: int) -> int:

@@ -107,7 +107,7 @@ class IncrementalDecoder:
         if self._frontend.scale != 1.0:
             hidden = hidden * self._frontend.scale
         hidden = (hidden.float() + self._positions.index_select(0, position)).type_as(hidden)
-        attend = cache.attention(tokens.shape[1], position, extent=extent)
+        attend = cache.attention_at(position, tokens.shape[1], extent=extent)
         added = None
         for number, attention in enumerate(self._attentions):
             hidden, normed = add_and_norm(hidden, added, None, self._attention_norms[number])

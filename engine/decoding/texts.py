@@ -63,7 +63,8 @@ def decode(
     count = len(embeddings)
     if count == 0:
         return []
-    decoder = IncrementalDecoder(bundle.decoder)
+    graphs = _graphs_of(bundle) if bundle.device.type == "cuda" else None
+    decoder = IncrementalDecoder(bundle.decoder) if graphs is None else graphs.decoder
     most = [max_tokens] * count if isinstance(max_tokens, int) else list(max_tokens)
     languages = [language] * count if language is None or isinstance(language, str) else list(language)
     rows = _rows(bundle, most, languages, decoder.max_positions)
@@ -72,20 +73,48 @@ def decode(
     if vocabulary.eos_idx is None:
         raise ValueError("the tokenizer has no </s>")
     symbols = Symbols(vocabulary.eos_idx, vocabulary.pad_idx)
-    most_together = 1 << max(0, (MOST_LOGITS // (beam * vocabulary.size)).bit_length() - 1)  # a power of two
-    at_once = most_together if together is None else min(together, most_together)
+    at_once = texts_at_once(beam, vocabulary.size, together=together)
     to_text = bundle.decoder_tokenizer.create_decoder(skip_special_tokens=True)
     texts = []
     for first in range(0, count, at_once):
         some = slice(first, first + at_once)
-        if bundle.device.type == "cuda":
-            graphs = _graphs.setdefault(bundle, GraphDecoder(decoder, capture_on(bundle.device, "decoding")))
+        if graphs is not None:
             least = 1 if together is None else at_once
             found = graphs(sources[some], rows.chosen(some), symbols, beam=beam, least=least)
         else:
             found = decode_step_by_step(decoder, sources[some], rows.chosen(some), symbols, beam=beam)
         texts += [to_text(tokens) for tokens in found]
     return texts
+
+
+def texts_at_once(beam: int, vocabulary: int, *, together: int | None = None) -> int:
+    """Texts in a batch: a power of two.
+
+    Args:
+        beam: hypotheses of each.
+        vocabulary: tokens that each has logits of.
+        together: as to `decode`.
+    """
+    most = 1 << max(0, (MOST_LOGITS // (beam * vocabulary)).bit_length() - 1)
+    return most if together is None else min(together, most)
+
+
+def kept_bytes(bundle: LoadedBundle) -> int:
+    """Bytes of what `let_go` frees: of the keys and values at least, by far the most of it."""
+    graphs = _graphs.get(bundle)
+    return 0 if graphs is None else graphs.nbytes
+
+
+def let_go(bundle: LoadedBundle) -> None:
+    """Free what is kept ready on the card for decoding with a bundle; it is made anew when it is needed."""
+    _graphs.pop(bundle, None)
+
+
+def _graphs_of(bundle: LoadedBundle) -> GraphDecoder:
+    if bundle not in _graphs:
+        decoder = IncrementalDecoder(bundle.decoder)
+        _graphs[bundle] = GraphDecoder(decoder, capture_on(bundle.device, "decoding"))
+    return _graphs[bundle]
 
 
 def _rows(bundle: LoadedBundle, most: list[int], languages: list[str | None], max_positions: int) -> Rows:

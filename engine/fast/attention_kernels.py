@@ -65,7 +65,7 @@ def _warps(joint: Tensor) -> int:
 @triton.jit
 def probabilities_of(query, key, rows, positions, head_dim: tl.constexpr):
     """Softmax of the scaled scores, of positions up to each one's own. # (T', T')"""
-    scores = tl.dot(query, tl.trans(key), input_precision="ieee") / tl.sqrt(float(head_dim))
+    scores = tl.dot(query, tl.trans(key), input_precision="tf32x3") / tl.sqrt(float(head_dim))
     is_seen = (rows[:, None] >= rows[None, :]) & (rows[None, :] < positions)
     scores = tl.where(is_seen, scores, -float("inf"))
     shares = tl.exp(scores - tl.max(scores, axis=1)[:, None])
@@ -83,7 +83,7 @@ def attend(joint, attended, positions, dim, tile: tl.constexpr, head_dim: tl.con
     key = tl.load(joint + places + dim, mask=is_real, other=0.0)
     value = tl.load(joint + places + 2 * dim, mask=is_real, other=0.0)
     probabilities = probabilities_of(query, key, rows, positions, head_dim)
-    mean = tl.dot(probabilities.to(value.dtype), value, input_precision="ieee")
+    mean = tl.dot(probabilities.to(value.dtype), value, input_precision="tf32x3")
     own_places = (text * positions + rows)[:, None] * dim + head * head_dim + coordinates[None, :]
     tl.store(attended + own_places, mean.to(value.dtype), mask=is_real)
 
@@ -101,13 +101,13 @@ def attend_backward(joint, gradient, of_joint, positions, dim, tile: tl.constexp
     value = tl.load(joint + places + 2 * dim, mask=is_real, other=0.0)
     given = tl.load(gradient + own_places, mask=is_real, other=0.0)
     probabilities = probabilities_of(query, key, rows, positions, head_dim)
-    of_value = tl.dot(tl.trans(probabilities).to(value.dtype), given, input_precision="ieee")
+    of_value = tl.dot(tl.trans(probabilities).to(value.dtype), given, input_precision="tf32x3")
     tl.store(of_joint + places + 2 * dim, of_value.to(value.dtype), mask=is_real)
-    of_probabilities = tl.dot(given, tl.trans(value), input_precision="ieee")
+    of_probabilities = tl.dot(given, tl.trans(value), input_precision="tf32x3")
     mean = tl.sum(probabilities * of_probabilities, axis=1)[:, None]
     of_scores = probabilities * (of_probabilities - mean) / tl.sqrt(float(head_dim))
     of_scores = of_scores.to(query.dtype)
-    of_query = tl.dot(of_scores, key, input_precision="ieee")
+    of_query = tl.dot(of_scores, key, input_precision="tf32x3")
     tl.store(of_joint + places, of_query.to(query.dtype), mask=is_real)
-    of_key = tl.dot(tl.trans(of_scores), query, input_precision="ieee")
+    of_key = tl.dot(tl.trans(of_scores), query, input_precision="tf32x3")
     tl.store(of_joint + places + dim, of_key.to(key.dtype), mask=is_real)

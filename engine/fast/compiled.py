@@ -25,8 +25,9 @@ def compiled(
     if device.type != "cuda":
         return None
     try:
-        kernels = load()
-        check(kernels)
+        with torch.inference_mode(mode=False):  # whoever asks first may be in it, and a check may differentiate
+            kernels = load()
+            check(kernels)
     except Exception as error:  # the compiler's, the driver's or the system's: none is a reason to stop
         reason = " ".join(str(error).split())[:200]
         logging.getLogger(__name__).warning(

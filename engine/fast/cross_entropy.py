@@ -8,6 +8,9 @@ from torch import Tensor
 from engine.fast.products import linear, product_with_transpose
 from engine.fast.softmax import losses_and_errors
 
+LOGITS_AT_ONCE = 2**27
+"""So many there are at a time, at most, where the loss is not differentiated: half a gigabyte in float32."""
+
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
     """The gradient with respect to the hidden states is made together with the loss.
@@ -51,7 +54,13 @@ def projected_cross_entropy(hidden: Tensor, weight: Tensor, tokens: Tensor, *, v
     Returns:
         (K,), in float32 or the precision of the hidden states if that is higher.
     """
-    losses: Tensor = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, tokens, vocabulary
-    )
-    return losses
+    at_once = len(hidden) if _is_differentiated(hidden) else max(1, LOGITS_AT_ONCE // len(weight))
+    losses: list[Tensor] = [
+        _ProjectedCrossEntropy.apply(some, weight, of_some, vocabulary)  # type: ignore[no-untyped-call]
+        for some, of_some in zip(hidden.split(at_once), tokens.split(at_once), strict=True)
+    ]
+    return losses[0] if len(losses) == 1 else torch.cat(losses)
+
+
+def _is_differentiated(hidden: Tensor) -> bool:
+    return torch.is_grad_enabled() and hidden.requires_grad

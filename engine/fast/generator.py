@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.fast.gated import gated
 from engine.fast.joined import joined, joined_biases
 from engine.fast.products import linear
+from engine.fast.residual import Norm, add_and_norm
 from engine.models.generator import SonarLLM
 
 
@@ -16,14 +18,16 @@ from engine.models.generator import SonarLLM
 class _Layer:
     """One layer: a function of its input, and the weights that it reads."""
 
-    attention_norm: Tensor
+    attention_norm: Norm
     query_key_value: Tensor
     query_key_value_bias: Tensor | None
-    attention_output: nn.Linear
-    mlp_norm: Tensor
+    attention_output: Tensor
+    attention_output_bias: Tensor | None
+    mlp_norm: Norm
     gate_up: Tensor
     gate_up_bias: Tensor | None
-    mlp_output: nn.Linear
+    mlp_output: Tensor
+    mlp_output_bias: Tensor | None
 
 
 class FastGenerator:
@@ -35,34 +39,29 @@ class FastGenerator:
         config = llama.config
         self._model = model
         self._rotary = llama.rotary_emb
-        self._epsilon = config.rms_norm_eps
         self._head_dim = llama.layers[0].self_attn.head_dim
         self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
         self._activation = llama.layers[0].mlp.act_fn
-        self._norm = llama.norm.weight.data
-        self._layers = [_weights(layer) for layer in llama.layers]
+        self._norm = Norm(llama.norm.weight.data, None, config.rms_norm_eps)
+        self._layers = [_weights(layer, config.rms_norm_eps) for layer in llama.layers]
 
     def __call__(self, sentences: Tensor) -> Tensor:
         """Predict, at each place, the embedding of the sentence after it. # (N, S, D) to (N, S, D)"""
         hidden = self._model.forward_proj(sentences)  # (N, S, H)
         is_one = sentences.shape[1] == 1
         rotation = None if is_one else self._rotation(hidden)
+        added = None
         for layer in self._layers:
-            normed = self._normed(hidden, layer.attention_norm)
+            hidden, normed = add_and_norm(hidden, added, None, layer.attention_norm)
             attended = (
                 self._only_value(layer, normed) if rotation is None else self._attend(layer, normed, rotation)
             )
-            hidden = hidden + layer.attention_output(attended)
-            gate, up = linear(
-                self._normed(hidden, layer.mlp_norm), layer.gate_up, layer.gate_up_bias
-            ).chunk(2, dim=-1)
-            hidden = hidden + layer.mlp_output(self._activation(gate) * up)
-        prediction: Tensor = self._model.reverse_proj(self._normed(hidden, self._norm))
+            added = linear(attended, layer.attention_output, layer.attention_output_bias)
+            hidden, normed = add_and_norm(hidden, added, None, layer.mlp_norm)
+            inner = gated(linear(normed, layer.gate_up, layer.gate_up_bias), self._activation)
+            added = linear(inner, layer.mlp_output, layer.mlp_output_bias)
+        prediction: Tensor = self._model.reverse_proj(add_and_norm(hidden, added, None, self._norm)[1])
         return prediction
-
-    def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        """RMSNorm (Zhang & Sennrich 2019)."""
-        return F.rms_norm(hidden, (hidden.shape[-1],), weight, self._epsilon)
 
     def _only_value(self, layer: _Layer, normed: Tensor) -> Tensor:
         """Attention to a single place: its value, for every head. # (N, 1, heads · head_dim)"""
@@ -98,19 +97,25 @@ class FastGenerator:
         return cosines, sines
 
 
-def _weights(layer: Any) -> _Layer:  # transformers' LlamaDecoderLayer, or modules in its places
+def _weights(layer: Any, epsilon: float) -> _Layer:  # of a LlamaDecoderLayer, or modules in its places
     attention, mlp = layer.self_attn, layer.mlp
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     return _Layer(
-        attention_norm=layer.input_layernorm.weight.data,
+        attention_norm=Norm(layer.input_layernorm.weight.data, None, epsilon),
         query_key_value=joined([projection.weight for projection in projections]),
         query_key_value_bias=joined_biases([projection.bias for projection in projections]),
-        attention_output=attention.o_proj,
-        mlp_norm=layer.post_attention_layernorm.weight.data,
+        attention_output=attention.o_proj.weight.data,
+        attention_output_bias=_frozen(attention.o_proj.bias),
+        mlp_norm=Norm(layer.post_attention_layernorm.weight.data, None, epsilon),
         gate_up=joined([mlp.gate_proj.weight, mlp.up_proj.weight]),
         gate_up_bias=joined_biases([mlp.gate_proj.bias, mlp.up_proj.bias]),
-        mlp_output=mlp.down_proj,
+        mlp_output=mlp.down_proj.weight.data,
+        mlp_output_bias=_frozen(mlp.down_proj.bias),
     )
+
+
+def _frozen(bias: nn.Parameter | None) -> Tensor | None:
+    return None if bias is None else bias.data
 
 
 def _rotate(vectors: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:

@@ -24,9 +24,7 @@ Replay = Callable[[], None]
 class Capture(Protocol):
     """Captures what a function does."""
 
-    def __call__(
-        self, function: Callable[[], Result], beside: Replay | None = None
-    ) -> tuple[Replay, Result]:
+    def __call__(self, function: Callable[[], Result], beside: Replay | None = None) -> tuple[Replay, Result]:
         """Return the replay, and the function's result, whose tensors a replay fills: nothing is done yet.
 
         Args:
@@ -60,9 +58,7 @@ class _CudaCapture:
     def __init__(self, device: torch.device, of: str) -> None:
         self._device, self._of = device, of
 
-    def __call__(
-        self, function: Callable[[], Result], beside: Replay | None = None
-    ) -> tuple[Replay, Result]:
+    def __call__(self, function: Callable[[], Result], beside: Replay | None = None) -> tuple[Replay, Result]:
         graph, stream = torch.cuda.CUDAGraph(), _capture_stream(self._device, self._of)
         pool = beside.graph.pool() if isinstance(beside, _CudaReplay) else None
         # Other threads may go on using the card: what they do is not captured, and no reason to give up.

@@ -10,6 +10,11 @@ from torch.nn import Parameter
 ROWS_OF_A_TILE = 64
 
 
+def padded_rows(rows: int) -> int:
+    """The next whole number of tiles."""
+    return -(-rows // ROWS_OF_A_TILE) * ROWS_OF_A_TILE
+
+
 def padded(parameter: Parameter) -> Tensor:
     """A weight (R, D), and rows of zeros up to a whole number of tiles. # (R', D)
 
@@ -18,11 +23,10 @@ def padded(parameter: Parameter) -> Tensor:
     """
     weight = parameter.data
     rows, dim = weight.shape
-    padded_rows = -(-rows // ROWS_OF_A_TILE) * ROWS_OF_A_TILE
-    if _is_the_beginning_of(padded_rows * dim, weight):
-        return torch.as_strided(weight, (padded_rows, dim), weight.stride())
+    if _is_the_beginning_of(padded_rows(rows) * dim, weight):
+        return torch.as_strided(weight, (padded_rows(rows), dim), weight.stride())
     with torch.inference_mode(mode=False):  # a weight that is an inference tensor could not be in autograd
-        whole = weight.new_zeros(padded_rows, dim)
+        whole = weight.new_zeros(padded_rows(rows), dim)
         whole[:rows] = weight
         parameter.data = whole[:rows]
     return whole

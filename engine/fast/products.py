@@ -29,8 +29,11 @@ class Kernels:
     backward: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     """Of a gradient (M, F), the weight, and the result (M, F) where what is not above 0 has none. # (M, D)"""
 
-    are_for: Callable[[Tensor, Tensor], bool]
-    """Whether they take rows (M, …) and a weight."""
+    are_for_forward: Callable[[Tensor, Tensor], bool]
+    """Whether `forward` takes rows (…, D) and a weight."""
+
+    are_for_backward: Callable[[Tensor, Tensor], bool]
+    """Whether `backward` takes rows (…, F) and a weight."""
 
 
 def linear(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -44,8 +47,9 @@ def linear(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Returns:
         (…, F)
     """
-    kernels = _kernels_for(hidden, weight)
-    if kernels is None:
+    # What compiles the layers around it knows torch's own, and not these kernels.
+    kernels = None if torch.compiler.is_compiling() else kernels_on(weight.device)
+    if kernels is None or not kernels.are_for_forward(hidden, weight):
         return F.linear(hidden, weight, bias)
     return _applied(hidden, weight, bias, False, kernels)
 
@@ -63,18 +67,20 @@ def linear_relu(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     if torch.compiler.is_compiling():
         return F.linear(hidden, weight, bias).relu()
-    return _applied(hidden, weight, bias, True, _kernels_for(hidden, weight) or BY_TORCH)
+    kernels = kernels_on(weight.device)
+    if kernels is None or not kernels.are_for_forward(hidden, weight):
+        kernels = BY_TORCH
+    return _applied(hidden, weight, bias, True, kernels)
 
 
 def product_with_transpose(gradient: Tensor, weight: Tensor) -> Tensor:
     """Wᵀ g, not differentiable. # (M, F), (F, D) to (M, D)"""
-    return (_kernels_for(gradient, weight) or BY_TORCH).backward(gradient, weight, None)
+    return _back(kernels_on(weight.device) or BY_TORCH, gradient, weight, None)
 
 
-def _kernels_for(rows: Tensor, weight: Tensor) -> Kernels | None:
-    # What compiles the layers around it knows torch's own, and not these kernels.
-    kernels = None if torch.compiler.is_compiling() else kernels_on(weight.device)
-    return kernels if kernels is not None and kernels.are_for(rows, weight) else None
+def _back(kernels: Kernels, gradient: Tensor, weight: Tensor, active: Tensor | None) -> Tensor:
+    chosen = kernels if kernels.are_for_backward(gradient, weight) else BY_TORCH
+    return chosen.backward(gradient, weight, active)
 
 
 def _applied(
@@ -99,7 +105,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         weight, active = ctx.saved_tensors
-        return ctx.kernels.backward(gradients[0], weight, active), None, None, None, None
+        return _back(ctx.kernels, gradients[0], weight, active), None, None, None, None
 
 
 def _forward_by_torch(hidden: Tensor, weight: Tensor, bias: Tensor | None, is_rectified: bool) -> Tensor:
@@ -115,7 +121,9 @@ def _backward_by_torch(gradient: Tensor, weight: Tensor, active: Tensor | None) 
     return gradient @ weight
 
 
-BY_TORCH = Kernels(_forward_by_torch, _backward_by_torch, lambda rows, weight: True)
+BY_TORCH = Kernels(
+    _forward_by_torch, _backward_by_torch, lambda hidden, weight: True, lambda gradient, weight: True
+)
 """The same by what torch chooses."""
 
 
@@ -124,27 +132,31 @@ def kernels_on(device: torch.device) -> Kernels | None:
     """Kernels for few rows; None where there are none."""
 
     def load() -> Kernels:
-        from engine.fast.products_kernels import are_for, backward, forward
+        from engine.fast.products_kernels import are_for_backward, are_for_forward, backward, forward
 
-        return Kernels(forward, backward, are_for)
+        return Kernels(forward, backward, are_for_forward, are_for_backward)
 
     return compiled("matrix products", device, load, lambda kernels: check(kernels, device))
 
 
 def check(kernels: Kernels, device: torch.device) -> None:
-    """Compare with torch's own, in float64.
+    """Compare with torch's own in float64: few rows and many, weights that are narrow and wide.
 
     Raises:
         ArithmeticError: the kernels are wrong.
     """
-    rows, dim, outputs = 17, 256, 640
-    hidden, gradient = drawn(rows, dim, device=device), drawn(rows, outputs, device=device)
-    weight, bias = drawn(outputs, dim, device=device), drawn(outputs, device=device)
-    for is_rectified in (False, True):
-        expected = F.linear(hidden.double(), weight.double(), bias.double())
+    dim = 256
+    for rows, outputs, is_rectified in ((17, 640, True), (64, 640, False), (17, 17_024, False)):
+        hidden = drawn(rows, dim, device=device) / dim**0.5
+        gradient = drawn(rows, outputs, device=device) / outputs**0.5
+        weight = drawn(outputs, dim, device=device)
+        bias = drawn(outputs, device=device) if is_rectified else None
+        expected = F.linear(hidden.double(), weight.double(), None if bias is None else bias.double())
+        passed, active = gradient, None
         if is_rectified:
-            expected = expected.relu()
+            passed, expected = gradient * (expected > 0), expected.relu()
+            active = expected.float()
         check_alike(kernels.forward(hidden, weight, bias, is_rectified), expected, 1e-4)
-        passed = gradient * (expected > 0) if is_rectified else gradient
-        active = expected.float() if is_rectified else None
-        check_alike(kernels.backward(gradient, weight, active), passed.double() @ weight.double(), 1e-4)
+        if kernels.are_for_backward(gradient, weight):
+            of_expected = passed.double() @ weight.double()
+            check_alike(kernels.backward(gradient, weight, active), of_expected, 1e-4)

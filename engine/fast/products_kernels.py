@@ -17,10 +17,14 @@ from torch import Tensor
 FEWEST_ROWS = 16
 """Of a tensor core's tile."""
 
-MOST_ROWS = 64
+MOST_ROWS, MOST_ROWS_BACK = 64, 32
+"""That the kernels take: with more, what torch chooses is faster; so it is with a single row."""
 
 PROGRAMS = 132
-"""That a card runs at once; the same number on all, so that their sums are the same."""
+"""That share the work, for a card runs about as many; the same number on all, so that sums are the same."""
+
+ENOUGH_STEPS = 32
+"""If each program has more of them than this, twice as many share the work."""
 
 _SUMMED = 512
 """Values that a program adds up the parts of."""
@@ -38,21 +42,31 @@ class Tile:
 
     warps: int
     stages: int
+    """Steps that are loaded at once."""
 
 
 FORTH = Tile(wide=128, step=64, warps=8, stages=4)
+FORTH_OF_MANY_ROWS = Tile(wide=128, step=64, warps=8, stages=3)
 FORTH_WIDE = Tile(wide=128, step=32, warps=4, stages=5)
 """Where there are more tiles of the result than programs."""
 
 BACK = Tile(wide=128, step=32, warps=4, stages=5)
 
 
-def are_for(inputs: Tensor, weight: Tensor) -> bool:
-    """Whether the kernels take a product of rows (M, …) with a weight (F, D), or with its transpose."""
+def are_for_forward(inputs: Tensor, weight: Tensor) -> bool:
+    """Whether `forward` takes rows (…, D) and a weight."""
+    return _are_for(inputs, weight, MOST_ROWS)
+
+
+def are_for_backward(gradient: Tensor, weight: Tensor) -> bool:
+    """Whether `backward` takes rows (…, F) and a weight."""
+    return _are_for(gradient, weight, MOST_ROWS_BACK)
+
+
+def _are_for(inputs: Tensor, weight: Tensor, most_rows: int) -> bool:
     return (
-        inputs.numel() // inputs.shape[-1] <= MOST_ROWS
-        and inputs.dtype == torch.float32
-        and weight.dtype == torch.float32
+        1 < inputs.numel() // inputs.shape[-1] <= most_rows
+        and inputs.dtype == weight.dtype == torch.float32
         and weight.is_contiguous()
         and all(size % FORTH.wide == 0 for size in weight.shape)
     )
@@ -62,9 +76,9 @@ def forward(inputs: Tensor, weight: Tensor, bias: Tensor | None, is_rectified: b
     """W x + b, and max(0, …) of it if that is asked for. # (M, D) to (M, F)"""
     inputs = inputs.contiguous()
     outputs, dim = weight.shape
-    tile = FORTH_WIDE if outputs > PROGRAMS * FORTH.wide else FORTH
-    share, shares = _shares(outputs, dim, tile)
     rows = len(inputs)
+    tile = _forth(rows, outputs)
+    share, shares = _shares(outputs, dim, tile)
     parts = inputs.new_empty(shares, rows, outputs)
     with torch.cuda.device_of(inputs):  # type: ignore[no-untyped-call]
         multiply[(outputs // tile.wide, shares)](
@@ -111,14 +125,21 @@ def backward(gradient: Tensor, weight: Tensor, active: Tensor | None) -> Tensor:
         return _added_up(parts, None, is_rectified=False)
 
 
+def _forth(rows: int, outputs: int) -> Tile:
+    if outputs > PROGRAMS * FORTH.wide:
+        return FORTH_WIDE
+    return FORTH if rows <= MOST_ROWS_BACK else FORTH_OF_MANY_ROWS
+
+
 def _tile_rows(rows: int) -> int:
     return max(FEWEST_ROWS, triton.next_power_of_2(rows))
 
 
 def _shares(wide: int, summed: int, tile: Tile) -> tuple[int, int]:
-    """How much each program sums over, and how many share a tile of the result: as many as run at once."""
-    steps = summed // tile.step
-    share = triton.cdiv(steps, max(1, PROGRAMS * tile.wide // wide))
+    """How much each program sums over, and how many share a tile of the result."""
+    steps, tiles = summed // tile.step, wide // tile.wide
+    programs = 2 * PROGRAMS if steps * tiles > ENOUGH_STEPS * PROGRAMS else PROGRAMS
+    share = triton.cdiv(steps, max(1, programs // tiles))
     return share * tile.step, triton.cdiv(steps, share)
 
 

@@ -15,18 +15,20 @@ from engine.fast.compiled import check_alike, compiled, drawn
 
 @dataclass(frozen=True)
 class Norm:
-    """Weights of a layer norm (Ba et al. 2016)."""
+    """Weights of a layer norm (Ba et al. 2016), or of RMSNorm (Zhang & Sennrich 2019): it has no bias."""
 
     weight: Tensor
     """(D,)"""
 
-    bias: Tensor
-    """(D,)"""
+    bias: Tensor | None
+    """None: RMSNorm, which does not subtract the mean either. # (D,)"""
 
     epsilon: float
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """(…, D) to (…, D)"""
+        if self.bias is None:
+            return F.rms_norm(hidden, self.weight.shape, self.weight, self.epsilon)
         return F.layer_norm(hidden, self.weight.shape, self.weight, self.bias, self.epsilon)
 
 
@@ -139,9 +141,15 @@ def check(kernels: Kernels, device: torch.device) -> None:
         ArithmeticError: the kernels are wrong.
     """
     whole = drawn(5, 2, 3, 384, device=device)
-    for dtype, tolerance in ((torch.float32, 1e-4), (torch.bfloat16, 5e-2)):
+    for dtype, tolerance, is_centred in (
+        (torch.float32, 1e-4, True),
+        (torch.bfloat16, 5e-2, True),
+        (torch.float32, 1e-4, False),
+        (torch.bfloat16, 5e-2, False),
+    ):
         hidden, added, *gradients, other = whole.to(dtype).unbind()
-        context, norm = hidden[:, :1].cos().contiguous(), Norm(other[0, 0].exp(), other[0, 1].clone(), 1e-5)
+        context = hidden[:, :1].cos().contiguous()
+        norm = Norm(other[0, 0].exp(), other[0, 1].clone() if is_centred else None, 1e-5)
         with torch.inference_mode(mode=False), torch.enable_grad():  # type: ignore[no-untyped-call]
             where = hidden.clone().requires_grad_()
             expected = by_torch(where, added.clone(), context.clone(), norm)

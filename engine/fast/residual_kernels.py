@@ -24,7 +24,7 @@ def forward(
             hidden if added is None else added.contiguous(),
             hidden if context is None else context,
             norm.weight,
-            norm.bias,
+            norm.weight if norm.bias is None else norm.bias,
             total,
             normed,
             rows,
@@ -34,6 +34,7 @@ def forward(
             norm.epsilon,
             is_added=added is not None,
             is_in_context=context is not None,
+            is_centred=norm.bias is not None,
             size=triton.next_power_of_2(dim),
         )
     return total, normed, rows
@@ -53,6 +54,7 @@ def backward(total: Tensor, rows: Tensor, norm: Norm, of_normed: Tensor, of_tota
             gradient,
             dim,
             has_total=of_total is not None,
+            is_centred=norm.bias is not None,
             size=triton.next_power_of_2(dim),
         )
     return gradient
@@ -74,6 +76,7 @@ def norm_of_sum(
     epsilon,
     is_added: tl.constexpr,
     is_in_context: tl.constexpr,
+    is_centred: tl.constexpr,
     size: tl.constexpr,
 ):
     """Add up a row, and normalise what is kept of it. # (D,)"""
@@ -89,19 +92,30 @@ def norm_of_sum(
     kept = values.to(total.dtype.element_ty)
     tl.store(total + places, kept, mask=is_real)
     values = kept.to(tl.float32)
-    mean = tl.sum(values, axis=0) / dim
+    mean = tl.sum(values, axis=0) / dim if is_centred else 0.0
     centred = tl.where(is_real, values - mean, 0.0)
     inverse = 1 / tl.sqrt(tl.sum(centred * centred, axis=0) / dim + epsilon)
     tl.store(rows + 2 * row, mean)
     tl.store(rows + 2 * row + 1, inverse)
     scale = tl.load(weight + columns, mask=is_real, other=0.0).to(tl.float32)
-    shift = tl.load(bias + columns, mask=is_real, other=0.0).to(tl.float32)
-    tl.store(normed + places, (centred * inverse * scale + shift).to(normed.dtype.element_ty), mask=is_real)
+    found = centred * inverse * scale
+    if is_centred:
+        found += tl.load(bias + columns, mask=is_real, other=0.0).to(tl.float32)
+    tl.store(normed + places, found.to(normed.dtype.element_ty), mask=is_real)
 
 
 @triton.jit
 def norm_of_sum_backward(
-    total, rows, weight, of_normed, of_total, gradient, dim, has_total: tl.constexpr, size: tl.constexpr
+    total,
+    rows,
+    weight,
+    of_normed,
+    of_total,
+    gradient,
+    dim,
+    has_total: tl.constexpr,
+    is_centred: tl.constexpr,
+    size: tl.constexpr,
 ):
     """The gradient of a row, by way of its norm and beside it. # (D,)"""
     row, columns = tl.program_id(0).to(tl.int64), tl.arange(0, size)
@@ -113,7 +127,10 @@ def norm_of_sum_backward(
     scale = tl.load(weight + columns, mask=is_real, other=0.0).to(tl.float32)
     given = scale * tl.load(of_normed + places, mask=is_real, other=0.0).to(tl.float32)
     along = tl.sum(given * centred, axis=0) / dim
-    found = (given - tl.sum(given, axis=0) / dim - centred * along) * inverse
+    found = given - centred * along
+    if is_centred:
+        found -= tl.sum(given, axis=0) / dim
+    found *= inverse
     if has_total:
         found += tl.load(of_total + places, mask=is_real, other=0.0).to(tl.float32)
     tl.store(gradient + places, found.to(gradient.dtype.element_ty), mask=is_real)

@@ -227,15 +227,23 @@ class LoadedBundle:
             )
         return embeddings.float().to(self.device).clone()  # a clone, as above
 
-    def length_of_targets(self, texts: Sequence[str], language: str | None) -> int:
-        """Number of tokens of some target sentences together, control symbols included.
+    def tokens_of_target(self, text: str, language: str | None) -> int:
+        """Number of tokens of a target sentence, control symbols left out.
 
         Raises:
             UserError: the tokenizer does not have the language.
         """
         (language,) = self._languages([language], 1)
-        tokenize = self._tokenizer_of(self.decoder_tokenizer, language, "target")
-        return sum(len(tokenize(text)) for text in texts)
+        key = text, language
+        if key not in self._tokens_of_targets:
+            tokenize = self._tokenizer_of(self.decoder_tokenizer, language, "target")
+            self._tokens_of_targets[key] = len(tokenize(text)) - TARGET_CONTROL_TOKENS
+        return self._tokens_of_targets[key]
+
+    @cached_property
+    def _tokens_of_targets(self) -> dict[tuple[str, str], int]:
+        """By text and language: of runs that are put together it is asked again and again."""
+        return {}
 
     def targets(self, texts: Sequence[str], *, languages: Sequence[str | None] | None = None) -> Targets:
         """Tokenize N target sentences for teacher forcing.

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +22,9 @@ from engine.fast.padded import padded
 from engine.models.digest import FileIdentity, WeightsDigest
 from engine.models.generator import SonarLLM
 from engine.models.loaded import LoadedBundle
-from engine.models.memory import Sizes, check_memory
+from engine.models.memory import check_memory
 from engine.models.remembered_digest import HashedPart, RememberedDigest
+from engine.models.sizes import Sizes
 from engine.models.sonar import SonarPart, find_part, find_tokenizers, load_part
 from engine.models.weights import Weights, matched
 
@@ -159,7 +161,7 @@ def _load(
     known = remembered.value if wrong_digest is None else None
     hashes = WeightsDigest()
     models = {}
-    with ThreadPoolExecutor(max_workers=1) as hashing:
+    with _kernels_made(device, progress), ThreadPoolExecutor(max_workers=1) as hashing:
         for part in list(parts):
             progress(f"loading {part}")
             placed = parts.pop(part)
@@ -175,7 +177,7 @@ def _load(
     remembered.keep(digest)
     if wrong_digest is not None and remembered.value is not None and remembered.value != digest:
         wrong_digest(remembered.value)
-    return LoadedBundle(
+    loaded = LoadedBundle(
         bundle=bundle,
         encoder=cast(SonarTextTransformerEncoderModel, models["encoder"]),
         decoder=cast(ConditionalTransformerDecoderModel, models["decoder"]),
@@ -186,6 +188,21 @@ def _load(
         dtype=dtype,
         digest=digest,
     )
+    if device.type == "cuda":
+        from engine.rehearsal import rehearse
+
+        progress("making kernels for models of this size")
+        rehearse(loaded)
+    return loaded
+
+
+def _kernels_made(device: torch.device, progress: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Make the kernels of a card meanwhile; elsewhere there are none."""
+    if device.type != "cuda":
+        return nullcontext()
+    from engine.kernels import made_beside
+
+    return made_beside(device, progress)
 
 
 def _loaded_part(part: str, placed: _Placed, dtype: torch.dtype) -> nn.Module:
@@ -212,8 +229,9 @@ def _make_room(
     on_card = parts["encoder"].device.type == device.type
 
     def check() -> None:
+        parameters = dict(sizes.parameters)
         already = sum(
-            sizes.parameters[part] * dtype.itemsize
+            parameters[part] * dtype.itemsize
             for part, placed in parts.items()
             if placed.device == device and placed.key(dtype) in _encoders_and_decoders
         )

@@ -37,7 +37,7 @@ SIZES = {
 """R, H, B, A, E, L and the position"""
 
 PRECISIONS = {"float32": (torch.float32, 2e-6), "bfloat16": (torch.bfloat16, 8e-3)}
-"""And what they may be off by: bfloat16 has eight digits, and the interpreter does not round to the nearest."""
+"""And what they may be off by: the interpreter does not round bfloat16 to the nearest."""
 
 
 def one_position(size: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -99,14 +99,13 @@ def test_kernels(tmp_path: Path) -> None:
         for size in SIZES
         for precision, (dtype, _) in PRECISIONS.items()
     }
-    tables = {beam: languages(beam)[:6] for beam in (1, 2, 5)}
+    tables = {beam: languages(beam)[:2] for beam in (1, 3)}
     searches = {f"search {beam}": (tables[beam], beam) for beam in tables}
-    found = interpreted("interpreted_decoding", {**attentions, **searches, "check": ()}, tmp_path)
+    found = interpreted("interpreted_decoding", attentions | searches, tmp_path)
     for name, inputs in attentions.items():
         assert_right(found[name][0], found[name][1], inputs, PRECISIONS[name.split()[-1]][1])
     for beam, some in tables.items():
         assert found[f"search {beam}"] == [fairseq2s(table, beam) for table in some]
-    assert found["check"] == []
 
 
 def test_kernels_compile_for_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +163,7 @@ def test_the_cache_asks_the_kernels_that_there_are(monkeypatch: pytest.MonkeyPat
     cache.follow(torch.tensor([1]))
     cache.descend(torch.zeros(2, 5, dtype=torch.int64), torch.tensor([2]))
     cache.descend(torch.tensor([[4, 4, 0, 1, 2], [0, 0, 0, 3, 3]]), torch.tensor([3]))
-    assert torch.equal(cache.attention(5, position, extent=None)(0, joint), joint[..., :128])
+    assert torch.equal(cache.attention_at(position, 5, extent=None)(0, joint), joint[..., :128])
     assert told[0][0, :, :5].tolist() == [
         [0, 0, 4, 0, UNSEEN],
         [0, 0, 4, 1, UNSEEN],

@@ -10,11 +10,12 @@ from itertools import islice
 import pytest
 import torch
 
+from engine import room
 from engine.control import queue_runs, request_task, wait_for_task
 from engine.fit import fit_of
-from engine.models import loading, memory
+from engine.models import loading
 from engine.models.loaded import LoadedBundle
-from engine.models.memory import Sizes, run_bytes
+from engine.models.sizes import Sizes
 from engine.optimizer import Optimization, optimize
 from engine.spec import RunSpec
 from engine.step import Step
@@ -27,6 +28,7 @@ from engine.store.writing import add_run
 from engine.together import Together, ranges
 from engine.verdict import Verdict
 from engine.worker import Worker
+from engine.working_memory import LIBRARIES, Asked, working_bytes
 from tests.engine.toy import toy_bundle
 
 from .conftest import PATIENCE_S, Laboratory
@@ -371,17 +373,23 @@ def test_how_many_there_may_be_is_asked_for_or_what_the_card_has_memory_for(
     bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is no card here: what is free on it is answered by a stand-in."""
-    free = 2**29 + 3 * run_bytes(Sizes.of({"decoder": bundle.decoder}), torch.float32, 40)
-    monkeypatch.setattr(memory, "_free", lambda device: free)
-    on_card = replace(bundle, device=torch.device("cuda:0"))
     short, long = endless(), endless(target=" ".join(["What is your name?"] * 5))
-    tokens = [bundle.length_of_targets(spec.sentences, None) for spec in (short, long)]
-    assert tokens[0] < 40 < tokens[1]
+    sizes = Sizes.of({"decoder": bundle.decoder, "generator": bundle.generator})
+
+    def taken(spec: RunSpec, runs: int) -> int:
+        asked = Asked.of(spec, bundle.tokens_of_target(spec.target, None))
+        return LIBRARIES + working_bytes(sizes, torch.float32, asked, runs)
+
+    free = taken(short, 24)
+    monkeypatch.setattr(room, "_free", lambda device: free)
+    on_card = replace(bundle, device=torch.device("cuda:0"))
 
     by_itself = Together({}, asked=None, report=print)
     assert by_itself.most(bundle, [(1, short)]) == 1
-    assert by_itself.most(on_card, [(1, short)]) == 3 * 40 // tokens[0]
-    assert by_itself.most(on_card, [(1, short), (2, long)]) == 3 * 40 // tokens[1]
+    assert by_itself.most(on_card, [(1, short)]) == 24
+    with_long = by_itself.most(on_card, [(1, short), (2, long)])
+    assert taken(long, with_long) <= free < taken(long, with_long + 1)
+    assert with_long < 24
     assert Together({}, asked=5, report=print).most(bundle, [(1, short)]) == 5
     by_itself.cap(2, 2)
     assert by_itself.most(on_card, [(1, short), (2, short)]) == 2

@@ -11,7 +11,7 @@ from engine.fast.products import BY_TORCH, Kernels, kernels_on, linear, linear_r
 from tests.engine.fast.compiling import machine_code
 from tests.engine.fast.interpreted import interpreted
 
-SHAPES = {"one row": (1, 128, 256), "a target": (17, 384, 128), "most rows": (64, 256, 256)}
+SHAPES = {"few": (2, 128, 256), "a target": (17, 384, 128), "most rows": (64, 256, 256)}
 """M, D, F"""
 
 KINDS = {"plain": (False, False), "bias": (True, False), "rectified": (True, True)}
@@ -52,8 +52,94 @@ def assert_near(found: Tensor, right: Tensor, tolerance: float = 1e-6) -> None:
 
 
 def test_kernels(tmp_path: Path) -> None:
-    cases = {f"{shape}, {kind}": case(shape, kind) for shape in SHAPES for kind in KINDS}
+    cases = {f"{shape}, {kind}": case(shape, kind) for shape, kind in zip(SHAPES, KINDS, strict=True)}
     outputs = interpreted("interpreted_products", cases, tmp_path)
     for name, each in cases.items():
         for found, right in zip(outputs[name], expected(*each), strict=True):
             assert_near(found, right)
+
+
+def by_formulas(*, wrong: str | None = None) -> Kernels:
+    """Formulas in the kernels' places, one of them wrong if that is asked for."""
+
+    def forward(hidden: Tensor, weight: Tensor, bias: Tensor | None, is_rectified: bool) -> Tensor:
+        assert hidden.dim() == 2
+        result, _ = expected(hidden, weight, bias, torch.zeros(len(hidden), len(weight)), is_rectified)
+        return result.float() * (1.001 if wrong == "forward" else 1)
+
+    def backward(gradient: Tensor, weight: Tensor, active: Tensor | None) -> Tensor:
+        if active is not None and wrong != "mask":
+            gradient = gradient * (active > 0)
+        return (gradient.double() @ weight.double()).float() * (1.001 if wrong == "backward" else 1)
+
+    return Kernels(forward, backward, products_kernels.are_for_forward, products_kernels.are_for_backward)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("has_kernels", [False, True])
+def test_gradients(monkeypatch: pytest.MonkeyPatch, shape: str, kind: str, has_kernels: bool) -> None:
+    hidden, weight, bias, gradient, is_rectified = case(shape, kind)
+    if has_kernels:
+        monkeypatch.setattr(products, "kernels_on", lambda device: by_formulas())
+    where = hidden.view(1, *hidden.shape).clone().requires_grad_()
+    if bias is not None and is_rectified:
+        result = linear_relu(where, weight, bias)
+    else:
+        result = linear(where, weight, bias)
+    assert result.shape == (1, *gradient.shape)
+    (of_where,) = torch.autograd.grad(result, where, gradient.mT.contiguous().mT.view_as(result))
+    right, of_right = expected(hidden, weight, bias, gradient, is_rectified)
+    assert_near(result[0].detach(), right)
+    assert_near(of_where[0], of_right)
+    assert_near(product_with_transpose(gradient, weight), gradient.double() @ weight.double())
+
+
+@pytest.mark.parametrize("wrong", [None, "forward", "backward", "mask"])
+def test_kernels_that_are_wrong_are_not_used(wrong: str | None) -> None:
+    """A thousandth is: plain TF32 is off by that much."""
+    if wrong is None:
+        products.check(by_formulas(), torch.device("cpu"))
+        products.check(BY_TORCH, torch.device("cpu"))
+        return
+    with pytest.raises(ArithmeticError):
+        products.check(by_formulas(wrong=wrong), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "weight", "are_taken", "are_taken_back"),
+    [
+        (1, torch.empty(128, 128), False, False),
+        (2, torch.empty(128, 384), True, True),
+        (32, torch.empty(128, 128), True, True),
+        (33, torch.empty(128, 128), True, False),
+        (64, torch.empty(128, 128), True, False),
+        (65, torch.empty(128, 128), False, False),
+        (17, torch.empty(128, 100), False, False),
+        (17, torch.empty(100, 128), False, False),
+        (17, torch.empty(128, 256).T, False, False),
+        (17, torch.empty(128, 128, dtype=torch.bfloat16), False, False),
+    ],
+)
+def test_what_the_kernels_are_for(rows: int, weight: Tensor, are_taken: bool, are_taken_back: bool) -> None:
+    hidden, gradient = (torch.empty(1, rows, size, dtype=weight.dtype) for size in weight.shape[::-1])
+    assert products_kernels.are_for_forward(hidden, weight) == are_taken
+    assert products_kernels.are_for_backward(gradient, weight) == are_taken_back
+
+
+def test_kernels_compile_for_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    names = ("inputs", "gradient", "active", "weight", "bias", "parts", "whole")
+    types = dict.fromkeys(names, "*fp32")
+    types |= dict.fromkeys(("count", "dim", "outputs", "share", "size", "width"), "i32")
+    tile = {"tile_rows": 16, "wide": 128, "step": 32}
+    for kernel, constants in (
+        (products_kernels.multiply, tile),
+        (products_kernels.multiply_back, tile | {"is_masked": 1}),
+        (products_kernels.add_up, {"has_bias": 1, "is_rectified": 1, "block": 512}),
+    ):
+        assert machine_code(kernel, types, constants)
+
+
+def test_the_cpu_has_no_kernels() -> None:
+    assert kernels_on(torch.device("cpu")) is None

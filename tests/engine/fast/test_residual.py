@@ -16,7 +16,12 @@ from tests.engine.toy import toy_bundle
 SHAPES = {"one text": (1, 5, 64), "texts": (3, 2, 96)}
 """N, T, D"""
 
-PARTS = {"all": (True, True), "no context": (True, False), "nothing added": (False, True)}
+PARTS = {
+    "all": (True, True, True),
+    "no context": (True, False, True),
+    "nothing added": (False, True, True),
+    "RMSNorm": (True, False, False),
+}
 
 EPSILON = 1e-3
 
@@ -30,12 +35,12 @@ def inputs(shape: str, parts: str, dtype: torch.dtype = torch.float32) -> tuple[
         return torch.randn(*size, generator=random).to(dtype)
 
     contexts = draw(texts, 2, 1, dim)  # of two layers, side by side
-    is_added, is_in_context = PARTS[parts]
+    is_added, is_in_context, is_centred = PARTS[parts]
     return (
         draw(texts, positions, dim),
         draw(texts, positions, dim) if is_added else None,
         contexts.unbind(1)[1] if is_in_context else None,
-        (draw(dim), draw(dim), EPSILON),
+        (draw(dim), draw(dim) if is_centred else None, EPSILON),
         draw(texts, positions, dim),
         draw(texts, positions, dim) if is_in_context else None,
     )
@@ -46,7 +51,7 @@ def expected(
     hidden: Tensor,
     added: Tensor | None,
     context: Tensor | None,
-    weights: tuple[Tensor, Tensor, float],
+    weights: tuple[Tensor, Tensor | None, float],
     of_normed: Tensor,
     of_total: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -57,9 +62,11 @@ def expected(
             total = total + more.double()
 
     def norm(values: Tensor) -> Tensor:
-        centred = values - values.mean(dim=-1, keepdim=True)
+        is_centred = weights[1] is not None
+        centred = values - values.mean(dim=-1, keepdim=True) if is_centred else values
         deviation = (centred.pow(2).mean(dim=-1, keepdim=True) + weights[2]).sqrt()
-        return centred / deviation * weights[0].double() + weights[1].double()
+        normed = centred / deviation * weights[0].double()
+        return normed if weights[1] is None else normed + weights[1].double()
 
     where = total.clone().requires_grad_()
     (gradient,) = torch.autograd.grad((norm(where) * of_normed.double()).sum(), where)
@@ -158,8 +165,8 @@ def test_kernels_compile_for_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     types = dict.fromkeys(names, "*bf16") | {"rows": "*fp32", "epsilon": "fp32"}
     types |= dict.fromkeys(("positions", "dim", "context_stride"), "i32")
     for kernel, constants in (
-        (residual_kernels.norm_of_sum, {"is_added": 1, "is_in_context": 1, "size": 1024}),
-        (residual_kernels.norm_of_sum_backward, {"has_total": 1, "size": 1024}),
+        (residual_kernels.norm_of_sum, {"is_added": 1, "is_in_context": 1, "is_centred": 1, "size": 1024}),
+        (residual_kernels.norm_of_sum_backward, {"has_total": 1, "is_centred": 0, "size": 1024}),
     ):
         assert machine_code(kernel, types, constants)
 
