@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 import engine.models  # noqa: F401  loads libsndfile, which has to be there before fairseq2
-from benchmarks.decoding_beside import host_ms, slow_down
+from benchmarks.decoding_beside import host_ms, slow_down, warm_up
 from benchmarks.gpu_table import Entry, Line, Note, Profile, markdown
 from benchmarks.kernels import kernel_table
 from benchmarks.position_speed import fairseq2_decoding, our_decoding, position_ms, positions
@@ -57,7 +57,8 @@ BEAMS = (5, 1)
 _GIB = 2**30
 _WARM_UP = 12
 _PROFILED_STEPS = 3
-_DECODED_STEPS = 24
+_DECODED_STEPS = 48
+_BATCHES = 8
 _NEVER = 10_000_000
 
 
@@ -181,8 +182,7 @@ def profiled(bundle: RandomBundle, *, runs: int) -> str:
 def profiled_decoding(bundle: RandomBundle) -> str:
     """What takes the time of steps that are all decoded."""
     search = Ahead(Optimization(specs(1, _NEVER, decode_every=1), bundle))
-    for _ in range(_WARM_UP):
-        search.advance()
+    warm_up(search)
     table = kernel_table(
         lambda: [search.advance() for _ in range(_DECODED_STEPS)], bundle.device, steps=_DECODED_STEPS
     )
@@ -363,7 +363,8 @@ class _Measurement:
         )
 
     def _slow_down(self, bundle: RandomBundle, what: str) -> Iterator[Entry]:
-        plain_ms, decoding_ms = slow_down(bundle, self._steps, beam=max(BEAMS), tokens=DECODED_TOKENS)
+        steps = _BATCHES * self._steps  # rows come a batch at a time
+        plain_ms, decoding_ms = slow_down(bundle, steps, beam=max(BEAMS), tokens=DECODED_TOKENS)
         yield Line(
             what,
             decoding_ms / plain_ms,

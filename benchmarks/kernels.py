@@ -7,6 +7,8 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from engine.fast.alone import ALONE
+
 TOP = 10
 _LONGEST_NAME = 90
 
@@ -23,7 +25,8 @@ def kernel_table(function: Callable[[], object], device: torch.device, *, steps:
     with profile(activities=[ProfilerActivity.CUDA if is_cuda else ProfilerActivity.CPU]) as found:
         function()
         if is_cuda:
-            torch.cuda.synchronize(device)
+            with ALONE:  # while a thread captures what it does, nobody may wait for the whole device
+                torch.cuda.synchronize(device)
     kind = DeviceType.CUDA if is_cuda else DeviceType.CPU
     of_kind = [event for event in found.key_averages() if event.device_type == kind]
     times_us = {

@@ -8,6 +8,8 @@ The rows that were given out are the truth. Whatever is asked for, set or saved 
 steps that were launched beyond it, with settings that no longer hold, never were.
 """
 
+import math
+import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
@@ -91,12 +93,13 @@ class Ahead:
             self._rewind()
         if not self._pending and (decodes is not None or self._optimization.needs_host):
             return self._optimization.advance(decodes=decodes)
-        self._launch_ahead()
+        deadline = math.inf if self._patience_s is None else time.monotonic() + self._patience_s
+        self._launch_ahead(deadline)
         if not self._pending:
             return []
         first = self._pending[0]
         try:
-            if first.said is not None and not self._is_said(first.said):
+            if first.said is not None and not _is_said(first.said, deadline):
                 return []
             said = None if first.said is None else first.said.result()
             rows = self._optimization.rows(first.launched, said)
@@ -109,11 +112,7 @@ class Ahead:
             self._optimization.end_where_not_finite(rows)
         return rows
 
-    def _is_said(self, said: "Future[Said]") -> bool:
-        """Whether a step is decoded, or has no texts to wait for, after some patience."""
-        return bool(wait([said], self._patience_s).done)
-
-    def _launch_ahead(self) -> None:
+    def _launch_ahead(self, deadline: float) -> None:
         """Launch the next step; and more of them while the row that comes next has to be waited for."""
         self._waits_for_empty = self._waits_for_empty and bool(self._pending)
         while self._may_launch():
@@ -123,7 +122,7 @@ class Ahead:
                 if not self._pending:
                     raise
                 self._waits_for_empty = True
-            if self._pending[0].is_ready:
+            if self._pending[0].is_ready or time.monotonic() > deadline:
                 break
         else:
             self._decode.hurry()  # no step is launched until there are texts
@@ -245,3 +244,9 @@ class Ahead:
         """Take back what was launched beyond the last row, and end the thread."""
         self._rewind()
         self._leave()
+
+
+def _is_said(said: "Future[Said]", deadline: float) -> bool:
+    """Whether the texts of a step are there, or why there are none, by some time."""
+    patience_s = None if math.isinf(deadline) else max(0.0, deadline - time.monotonic())
+    return bool(wait([said], patience_s).done)

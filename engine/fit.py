@@ -19,10 +19,10 @@ terms, their options, and the number of sentences. Where the models are is seen 
 def fit_of(spec: RunSpec) -> Hashable | None:
     """Equal for runs that can be stepped together; None for one that is stepped alone.
 
-    Alone goes a population search, and whatever needs the host in the middle of a step: a term that reads
-    what z says, projections of z, and copies of it.
+    Alone goes a population search, whatever has the others wait for texts (a term that reads what z says,
+    projections of z), and copies of z, which are a batch of their own.
     """
-    if spec.method == POPULATION or _needs_host(spec):
+    if spec.method == POPULATION or _is_more_than_a_step(spec):
         return None
     shared = spec.model_dump(exclude=OWN)
     options = {
@@ -32,7 +32,7 @@ def fit_of(spec: RunSpec) -> Hashable | None:
     return spec.terms, text, tuple(sorted(options.items())), tuple(sorted(shared.items()))
 
 
-def _needs_host(spec: RunSpec) -> bool:
+def _is_more_than_a_step(spec: RunSpec) -> bool:
     reads = any(TERMS[name].needs & {"own text", "anchors"} for name in spec.terms)
     switches = [
         f"{constraint.name}.{switch}"

@@ -107,7 +107,8 @@ class Optimization:
         goes_on = [True] * len(specs)
         self._moves = per_run(goes_on, bundle.device, torch.bool)  # (N, 1): those that are not held
         self._take_up_specs()
-        self._repeated = Repeated(capture_on(bundle.device))
+        # Several runs that have no room are better stepped in smaller groups.
+        self._repeated = Repeated(capture_on(bundle.device), plainly_without_room=len(specs) == 1)
 
         self.raw_initial_z: Vector = z.cpu().numpy().copy()
         """z of step 0 before its norm is held: as `initial` it makes this beginning again. # (N, D)"""

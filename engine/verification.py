@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.batched import BATCHED
 from engine.compiler import check_compiler
 from engine.environment import environment
 from engine.errors import UserError
 from engine.search import Search, begin_search
 from engine.spec import RunSpec, with_changes
 from engine.step import Step
-from engine.store.appending import BATCHED
 from engine.store.reading import Reader
 from engine.store.recording import Event
 from engine.store.records import RunRecord, StepRecord, TaskRecord

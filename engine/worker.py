@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from engine.active_run import ActiveRun, spec_in_force
 from engine.active_task import TaskDesk
+from engine.batched import BATCHED, batched_detail
 from engine.card import Card
 from engine.command_desk import CommandDesk
 from engine.environment import environment
@@ -33,7 +34,6 @@ from engine.errors import CardTooSmallError, UserError
 from engine.outcome import Outcome, outcome_of
 from engine.search import begin_search
 from engine.spec import RunSpec
-from engine.store.appending import BATCHED
 from engine.store.connection import is_damage, network_notice, unwritable
 from engine.store.filesystem import takes_locks
 from engine.store.recording import Claim, DatabaseGoneError, Event, Recorder
@@ -223,7 +223,7 @@ class Worker:
         for runs in self._together.settle():
             places = len(runs[0].optimization.specs)
             ids = ranges(run.id for run in runs)
-            detail = f"{len(runs)} runs together: {ids}" if len(runs) > 1 else "alone again"
+            detail = batched_detail(len(runs), ids)
             told = [run for run in runs if run.places_told != places]
             self._recorder.add_events([(run.id, run.next_step, Event(BATCHED, detail)) for run in told])
             for run in told:

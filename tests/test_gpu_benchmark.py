@@ -26,7 +26,7 @@ def _short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "DECODED_TOKENS", 3)
     for module in (gpu, decoding_beside):
         monkeypatch.setattr(module, "_WARM_UP", 1)
-    for name in ("_DECODED_STEPS", "_PROFILED_STEPS"):
+    for name in ("_DECODED_STEPS", "_PROFILED_STEPS", "_BATCHES"):
         monkeypatch.setattr(gpu, name, 1)
 
 

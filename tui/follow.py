@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from engine.batched import BATCHED
 from engine.export import (
     MARKDOWN_HEADER,
     is_decoded,
@@ -40,7 +41,7 @@ _NO_WORKER_S = 60.0
 
 _NEWS = (
     *("lr", "weight", "paused", "resumed", "extended", "break-point", "remade", "crashed", "device"),
-    *("batched", "regrouped"),
+    *(BATCHED, "regrouped"),
 )
 """Kinds of events that are worth a line; the others show as the run's status."""
 

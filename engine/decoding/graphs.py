@@ -163,7 +163,7 @@ class _AllDone:
             self._noted.append(self._stream_of().record_event())  # type: ignore[no-untyped-call]
             if len(self._noted) <= AHEAD:
                 return False
-            self._noted.popleft().synchronize()  # type: ignore[no-untyped-call]
+            self._noted.popleft().synchronize()
         return bool(self._answer)
 
 

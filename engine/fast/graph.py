@@ -83,11 +83,14 @@ def _capture_stream(device: torch.device, of: str) -> torch.cuda.Stream:
 class Repeated:
     """What is done again and again: plainly, or by a replay."""
 
-    def __init__(self, capture: Capture | None) -> None:
+    def __init__(self, capture: Capture | None, *, plainly_without_room: bool = True) -> None:
         """Args:
         capture: None: always plainly.
+        plainly_without_room: whether what the memory holds plainly, but not captured, is done plainly from
+            then on; if not, it is an error.
         """
         self._capture = capture
+        self._plainly_without_room = plainly_without_room
         self._course: Hashable = None
         self._captured: OrderedDict[Hashable, tuple[Replay, Any] | None] = OrderedDict()
         """By shapes, those used last at the end; None where it has been done plainly, once."""
@@ -135,6 +138,8 @@ class Repeated:
                 with ALONE:
                     found = self._capture(function) if beside is None else self._capture(function, beside)
             except torch.OutOfMemoryError:
+                if not self._plainly_without_room:
+                    raise
                 self._has_no_room.add(shapes)
             self._captured[shapes] = found
         return found

@@ -1,9 +1,9 @@
-"""Products of a few rows with a frozen weight: in float32 by kernels of its own on a card, otherwise torch's.
+"""Products of a few rows with a frozen weight: on a card mostly by kernels of its own, otherwise torch's.
 
-Reading the weight is nearly all the work of such a product, and cuBLAS's float32 kernels do it at a third to
-a half of the memory's speed. These multiply on tensor cores, float32 as three products of TF32, and keep
-float32's accuracy (Ootomo & Yokota 2022, "Recovering single precision accuracy from Tensor Cores while
-surpassing the FP32 theoretical peak performance"; CUTLASS's example 27 does the same). What
+Reading the weight is nearly all the work of such a product. With several rows, cuBLAS's float32 kernels do it
+at a third to a half of the memory's speed. These multiply on tensor cores, float32 as three products of TF32,
+and keep float32's accuracy (Ootomo & Yokota 2022, "Recovering single precision accuracy from Tensor Cores
+while surpassing the FP32 theoretical peak performance"; CUTLASS's example 27 does the same). What
 `torch.backends.cuda.matmul.allow_tf32` says is about torch's own products, in plain TF32, and not about them.
 """
 
@@ -140,23 +140,30 @@ def kernels_on(device: torch.device) -> Kernels | None:
 
 
 def check(kernels: Kernels, device: torch.device) -> None:
-    """Compare with torch's own in float64: few rows and many, weights that are narrow and wide.
+    """Compare with torch's own in float64: one row, few and many, weights that are narrow and wide.
 
     Raises:
         ArithmeticError: the kernels are wrong.
     """
-    dim = 256
-    for rows, outputs, is_rectified in ((17, 640, True), (64, 640, False), (17, 17_024, False)):
-        hidden = drawn(rows, dim, device=device) / dim**0.5
-        gradient = drawn(rows, outputs, device=device) / outputs**0.5
-        weight = drawn(outputs, dim, device=device)
-        bias = drawn(outputs, device=device) if is_rectified else None
+    dim = 512
+    for dtype, rows, outputs, is_rectified in (
+        (torch.float32, 1, 640, True),
+        (torch.bfloat16, 1, 640, False),
+        (torch.float32, 17, 640, True),
+        (torch.float32, 64, 640, False),
+        (torch.float32, 17, 17_024, False),
+    ):
+        tolerance = 1e-4 if dtype == torch.float32 else 2e-2
+        hidden = (drawn(rows, dim, device=device) / dim**0.5).to(dtype)
+        gradient = (drawn(rows, outputs, device=device) / outputs**0.5).to(dtype)
+        weight = drawn(outputs, dim, device=device).to(dtype)
+        bias = drawn(outputs, device=device).to(dtype) if is_rectified else None
         expected = F.linear(hidden.double(), weight.double(), None if bias is None else bias.double())
         passed, active = gradient, None
         if is_rectified:
             passed, expected = gradient * (expected > 0), expected.relu()
-            active = expected.float()
-        check_alike(kernels.forward(hidden, weight, bias, is_rectified), expected, 1e-4)
+            active = expected.to(dtype)
+        check_alike(kernels.forward(hidden, weight, bias, is_rectified), expected, tolerance)
         if kernels.are_for_backward(gradient, weight):
             of_expected = passed.double() @ weight.double()
-            check_alike(kernels.backward(gradient, weight, active), of_expected, 1e-4)
+            check_alike(kernels.backward(gradient, weight, active), of_expected, tolerance)

@@ -18,7 +18,7 @@ FEWEST_ROWS = 16
 """Of a tensor core's tile."""
 
 MOST_ROWS, MOST_ROWS_BACK = 64, 32
-"""That the kernels take: with more, what torch chooses is faster; so it is with a single row."""
+"""That the kernels take: with more, what torch chooses is faster, and back with a single row."""
 
 PROGRAMS = 132
 """That share the work, for a card runs about as many; the same number on all, so that sums are the same."""
@@ -52,9 +52,17 @@ FORTH_WIDE = Tile(wide=128, step=32, warps=4, stages=5)
 
 BACK = Tile(wide=128, step=32, warps=4, stages=5)
 
+FORTH_OF_A_ROW = {
+    torch.float32: Tile(wide=4, step=512, warps=4, stages=1),
+    torch.bfloat16: Tile(wide=2, step=512, warps=2, stages=1),
+}
+"""By precision: a single row needs no tensor cores."""
+
 
 def are_for_forward(inputs: Tensor, weight: Tensor) -> bool:
-    """Whether `forward` takes rows (…, D) and a weight."""
+    """Whether `forward` takes rows (…, D) and a weight: a single row in bfloat16 too."""
+    if inputs.numel() == inputs.shape[-1]:
+        return _is_for_a_row(inputs, weight)
     return _are_for(inputs, weight, MOST_ROWS)
 
 
@@ -72,11 +80,21 @@ def _are_for(inputs: Tensor, weight: Tensor, most_rows: int) -> bool:
     )
 
 
+def _is_for_a_row(inputs: Tensor, weight: Tensor) -> bool:
+    outputs, dim = weight.shape
+    tile = FORTH_OF_A_ROW.get(weight.dtype)
+    if tile is None or inputs.dtype != weight.dtype or not weight.is_contiguous():
+        return False
+    return dim % tile.step == 0 and outputs % tile.wide == 0
+
+
 def forward(inputs: Tensor, weight: Tensor, bias: Tensor | None, is_rectified: bool) -> Tensor:
     """W x + b, and max(0, …) of it if that is asked for. # (M, D) to (M, F)"""
     inputs = inputs.contiguous()
     outputs, dim = weight.shape
     rows = len(inputs)
+    if rows == 1:
+        return _row_forward(inputs, weight, bias, is_rectified=is_rectified)
     tile = _forth(rows, outputs)
     share, shares = _shares(outputs, dim, tile)
     parts = inputs.new_empty(shares, rows, outputs)
@@ -125,6 +143,27 @@ def backward(gradient: Tensor, weight: Tensor, active: Tensor | None) -> Tensor:
         return _added_up(parts, None, is_rectified=False)
 
 
+def _row_forward(inputs: Tensor, weight: Tensor, bias: Tensor | None, *, is_rectified: bool) -> Tensor:
+    outputs, dim = weight.shape
+    tile = FORTH_OF_A_ROW[weight.dtype]
+    result = inputs.new_empty(1, outputs)
+    with torch.cuda.device_of(inputs):  # type: ignore[no-untyped-call]
+        multiply_row[(outputs // tile.wide,)](
+            inputs,
+            weight,
+            weight if bias is None else bias,
+            result,
+            dim,
+            has_bias=bias is not None,
+            is_rectified=is_rectified,
+            wide=tile.wide,
+            step=tile.step,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+        )
+    return result
+
+
 def _forth(rows: int, outputs: int) -> Tile:
     if outputs > PROGRAMS * FORTH.wide:
         return FORTH_WIDE
@@ -132,7 +171,7 @@ def _forth(rows: int, outputs: int) -> Tile:
 
 
 def _tile_rows(rows: int) -> int:
-    return max(FEWEST_ROWS, triton.next_power_of_2(rows))
+    return max(FEWEST_ROWS, int(triton.next_power_of_2(rows)))
 
 
 def _shares(wide: int, summed: int, tile: Tile) -> tuple[int, int]:
@@ -190,6 +229,33 @@ def multiply(
         of_weight += step
     own = parts + part.to(tl.int64) * count * outputs + column
     tl.store(own + rows[:, None] * outputs + columns[None, :], tl.trans(total), mask=is_real)
+
+
+@triton.jit
+def multiply_row(
+    inputs,
+    weight,
+    bias,
+    result,
+    dim,
+    has_bias: tl.constexpr,
+    is_rectified: tl.constexpr,
+    wide: tl.constexpr,
+    step: tl.constexpr,
+):
+    """Some of the sums over D, of a single row. # (D,), (F, D) to (F,)"""
+    columns, places = tl.program_id(0).to(tl.int64) * wide + tl.arange(0, wide), tl.arange(0, step)
+    of_weight = weight + columns[:, None] * dim + places[None, :]
+    products = tl.zeros((wide, step), tl.float32)
+    for first in range(0, dim, step):
+        values = tl.load(inputs + first + places).to(tl.float32)
+        products += tl.load(of_weight + first).to(tl.float32) * values[None, :]
+    total = tl.sum(products, axis=1)
+    if has_bias:
+        total += tl.load(bias + columns).to(tl.float32)
+    if is_rectified:
+        total = tl.where(total < 0, 0.0, total)  # what is no number stays none
+    tl.store(result + columns, total.to(result.dtype.element_ty))
 
 
 @triton.jit(do_not_specialize=["count"])

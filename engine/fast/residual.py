@@ -56,6 +56,9 @@ class Kernels:
     """Of the sum, of what the way back needs of each row, of the norm, and of the gradients of the norm and,
     where there is one, of the sum: the gradient of what was added."""
 
+    over_positions: Callable[[Tensor], Tensor]
+    """Of a gradient (N, T, D): its sum, for a context is the same at every position. # (N, 1, D)"""
+
 
 def add_and_norm(
     hidden: Tensor, added: Tensor | None, context: Tensor | None, norm: Norm
@@ -118,7 +121,7 @@ class _AddAndNorm(torch.autograd.Function):
                 of_total = of_total.contiguous()
             gradient = ctx.kernels.backward(total, rows, ctx.norm, of_normed.contiguous(), of_total)
         needs_hidden, needs_added, needs_context, *_ = ctx.needs_input_grad
-        of_context = gradient.sum(dim=1, keepdim=True) if needs_context and gradient is not None else None
+        of_context = ctx.kernels.over_positions(gradient) if needs_context and gradient is not None else None
         return gradient if needs_hidden else None, gradient if needs_added else None, of_context, None, None
 
 
@@ -127,9 +130,9 @@ def kernels_on(device: torch.device) -> Kernels | None:
     """Kernels for the sum and its norm; None where there are none."""
 
     def load() -> Kernels:
-        from engine.fast.residual_kernels import backward, forward
+        from engine.fast.residual_kernels import backward, forward, over_positions
 
-        return Kernels(forward, backward)
+        return Kernels(forward, backward, over_positions)
 
     return compiled("layer norm", device, load, lambda kernels: check(kernels, device))
 
@@ -158,3 +161,4 @@ def check(kernels: Kernels, device: torch.device) -> None:
         check_alike(total, expected[0].detach(), tolerance)
         check_alike(normed, expected[1].detach(), tolerance)
         check_alike(kernels.backward(total, rows, norm, gradients[1], gradients[0]), of_expected, tolerance)
+        check_alike(kernels.over_positions(hidden), hidden.sum(dim=1, keepdim=True), tolerance)

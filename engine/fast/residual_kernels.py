@@ -9,6 +9,9 @@ from torch import Tensor
 
 from engine.fast.residual import Norm
 
+_SUMMED = 2048
+"""Values, about, that a program adds up over the positions."""
+
 
 def forward(
     hidden: Tensor, added: Tensor | None, context: Tensor | None, norm: Norm
@@ -58,6 +61,19 @@ def backward(total: Tensor, rows: Tensor, norm: Norm, of_normed: Tensor, of_tota
             size=triton.next_power_of_2(dim),
         )
     return gradient
+
+
+def over_positions(gradient: Tensor) -> Tensor:
+    """The sum over the positions, of a contiguous gradient. # (N, T, D) to (N, 1, D)"""
+    texts, positions, dim = gradient.shape
+    summed = gradient.new_empty(texts, 1, dim)
+    tile = triton.next_power_of_2(positions)
+    width = max(16, _SUMMED // tile)
+    with torch.cuda.device_of(gradient):  # type: ignore[no-untyped-call]
+        sum_over_positions[(texts, triton.cdiv(dim, width))](
+            gradient, summed, positions, dim, tile=tile, width=width
+        )
+    return summed
 
 
 @triton.jit
@@ -134,3 +150,14 @@ def norm_of_sum_backward(
     if has_total:
         found += tl.load(of_total + places, mask=is_real, other=0.0).to(tl.float32)
     tl.store(gradient + places, found.to(gradient.dtype.element_ty), mask=is_real)
+
+
+@triton.jit
+def sum_over_positions(gradient, summed, positions, dim, tile: tl.constexpr, width: tl.constexpr):
+    """The sum over a text's positions, of some coordinates. # (N, T, D) to (N, D)"""
+    text = tl.program_id(0).to(tl.int64)
+    rows, columns = tl.arange(0, tile)[:, None], (tl.program_id(1) * width + tl.arange(0, width))[None, :]
+    places = (text * positions + rows) * dim + columns
+    values = tl.load(gradient + places, mask=(rows < positions) & (columns < dim), other=0.0)
+    total = tl.sum(values.to(tl.float32), axis=0)[None, :]
+    tl.store(summed + text * dim + columns, total.to(summed.dtype.element_ty), mask=columns < dim)

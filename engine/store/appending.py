@@ -12,12 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.batched import BATCHED
 from engine.store.records import SentenceRecord, StepRecord
 from engine.store.vectors import VectorArray, pack
 from engine.verdict import NUMBER_TOLERANCE
-
-BATCHED = "batched"
-"""Kind of the event that says with which runs a run is stepped together."""
 
 ROUNDING = {"float32": NUMBER_TOLERANCE, "bfloat16": 5e-2}
 """Allowed difference of a number of a row that is made again in other company, by the models' precision:

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import optimizer, own_text
+from engine import ahead as ahead_module
+from engine import decoding_beside, optimizer, own_text
 from engine.ahead import MOST_STEPS, Ahead
 from engine.decoding import decode
 from engine.errors import UserError
@@ -267,6 +268,13 @@ def test_what_goes_wrong_in_a_step_comes_out_of_its_row(
     assert told(ahead) == expected[8:]
 
 
+@pytest.fixture
+def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row waits for others to be decoded with."""
+    monkeypatch.setattr(decoding_beside, "MOST_WAIT_S", 0.0)
+
+
+@pytest.mark.usefixtures("decoded_at_once")
 def test_steps_go_on_while_a_row_is_decoded(bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decoding of row 5 waits until step 9 is launched, and row 10 is decoded with row 15."""
     launched, decoded = threading.Semaphore(0), []
@@ -295,6 +303,7 @@ def test_steps_go_on_while_a_row_is_decoded(bundle: LoadedBundle, monkeypatch: p
     assert decoded[:3] == [[0], [5], [10, 15]]
 
 
+@pytest.mark.usefixtures("decoded_at_once")
 def test_steps_go_on_to_where_z_is_read(bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decoding of row 5 waits until step 7 is launched; step 8 reads what z says, once row 7 is there."""
     launched: list[int] = []
@@ -321,6 +330,7 @@ def test_steps_go_on_to_where_z_is_read(bundle: LoadedBundle, monkeypatch: pytes
     ahead.close()
 
 
+@pytest.mark.usefixtures("decoded_at_once")
 def test_only_so_many_steps_are_launched(bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
     launch = Optimization.launch
@@ -367,3 +377,60 @@ def test_its_thread_ends_with_it(closes: bool, bundle: LoadedBundle) -> None:
     else:
         del ahead
     assert decoding_threads() <= before
+
+
+@pytest.fixture
+def texts_that_wait(monkeypatch: pytest.MonkeyPatch, decoded_at_once: None) -> threading.Event:
+    """No row after the first has its texts before this is set; steps that are replayed go on meanwhile."""
+    monkeypatch.setattr(optimizer, "capture_on", lambda device: RecordedGraphs())
+    may_be_decoded, said = threading.Event(), Optimization.said
+
+    def waiting(self: Optimization, steps: Any) -> Any:
+        if any(row.step for step in steps for row in step.rows.values()):
+            assert may_be_decoded.wait(60)
+        return said(self, steps)
+
+    monkeypatch.setattr(Optimization, "said", waiting)
+    return may_be_decoded
+
+
+def test_whoever_has_no_patience_gets_no_rows_and_can_steer(
+    bundle: LoadedBundle, texts_that_wait: threading.Event
+) -> None:
+    spec = toy_spec(steps=9, decode_every=2)
+    ahead, plain = Ahead(Optimization([spec], bundle), patience_s=0.001), Optimization([spec], bundle)
+    rows: list[Step] = []
+    while len(rows) < 2:
+        rows += ahead.advance()
+    assert ahead.advance() == ahead.advance() == []
+    assert (ahead.next_step(0), ahead.done) == (2, False)
+    changed_lr(ahead)
+    assert ahead.advance() == []
+    texts_that_wait.set()
+    while not ahead.done:
+        rows += ahead.advance()
+    expected = [*plain.advance(), *plain.advance()]
+    changed_lr(plain)
+    while not plain.done:
+        expected += plain.advance()
+    assert [everything(row) for row in rows] == [everything(row) for row in expected]
+
+
+def test_of_many_runs_too_steps_go_on_while_a_row_of_each_is_decoded(
+    bundle: LoadedBundle, texts_that_wait: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the next one that is decoded, and no further where so many rows wait already."""
+    monkeypatch.setattr(ahead_module, "MOST_DECODED_ROWS", 3)
+    specs = [toy_spec(steps=30, decode_every=5, lr=lr) for lr in (0.01, 0.02, 0.03)]
+    optimization = Optimization(specs, bundle)
+    ahead = Ahead(optimization, patience_s=0.001)
+    rows: list[Step] = []
+    while len(rows) < 3 * 5:
+        rows += ahead.advance()
+    while optimization.next_step(0) < 10:
+        assert ahead.advance() == []
+    for _ in range(5):
+        assert ahead.advance() == []
+    assert optimization.next_step(0) == 10
+    texts_that_wait.set()
+    ahead.close()

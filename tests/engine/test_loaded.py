@@ -4,9 +4,11 @@ import gc
 import weakref
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor
 
+from engine.models.loaded import LoadedBundle
 from tests.engine.toy import toy_bundle
 
 
@@ -40,3 +42,25 @@ def test_a_bundle_that_nobody_holds_is_gone_at_once() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [("A cat.", "Tom had a red ball.", "", "I like cheese."), ("A cat.",) * 4],
+    ids=["padded", "alike"],
+)
+def test_repeated_targets_are_those_of_the_repeated_texts(
+    bundle: LoadedBundle, texts: tuple[str, ...]
+) -> None:
+    """Two groups of two, three times each."""
+    repeated = bundle.targets(texts).repeated(3, group=2)
+    expected = bundle.targets([*texts[:2] * 3, *texts[2:] * 3])
+    assert repeated.lengths == expected.lengths
+    for name in ("fed", "expected", "mask"):
+        assert getattr(repeated, name).equal(getattr(expected, name)), name
+    torch.testing.assert_close(repeated.beginning, expected.beginning)
+    if expected.real is None:
+        assert repeated.real is None
+    else:
+        assert repeated.real is not None
+        assert repeated.real.tolist() == expected.mask.flatten().nonzero().squeeze(-1).tolist()

@@ -1,6 +1,6 @@
 """What runs are thought to take of a card's memory, beside what they do take.
 
-There is no card here. What is kept is counted on the CPU, where it is the same tensors once the kernels' places
+There is no card here. What is kept is counted on the CPU, where it is the same once the kernels' places
 are taken by torch's formulas; the numbers of a card were measured on an H200.
 """
 
@@ -71,7 +71,7 @@ def test_what_is_kept_for_the_way_back_is_counted(
 
     attend = attention.Kernels(attention.by_torch, never, lambda joint, heads: True)
     monkeypatch.setattr(attention, "kernels_on", lambda device: attend)
-    monkeypatch.setattr(residual, "kernels_on", lambda device: residual.Kernels(add_and_norm, never))
+    monkeypatch.setattr(residual, "kernels_on", lambda device: residual.Kernels(add_and_norm, never, never))
 
     def counted(targets: Sequence[str]) -> int:
         kept: dict[int, Tensor] = {}

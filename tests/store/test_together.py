@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.batched import BATCHED
 from engine.spec import RunSpec
-from engine.store.appending import BATCHED, NewRow
+from engine.store.appending import NewRow
 from engine.store.reading import Reader
 from engine.store.recording import Claim, Event, NewStep, Recorder
 from engine.store.records import Status

@@ -4,6 +4,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+from engine.batched import batched_detail
 from engine.store.records import Status
 from tests.tui.conftest import RecordingControl
 from tests.tui.recording import Recording, published_like_rows, row
@@ -91,6 +92,32 @@ async def test_the_header_says_where_a_run_stands(database: Path, recording: Rec
             "step 42 of 100 ━",
             "● running",
         )
+
+
+async def test_the_header_says_with_how_many_others_a_run_is_stepped(
+    database: Path, recording: Recording
+) -> None:
+    run = recording.begin()
+    recording.steps(run, published_like_rows(run, 43))
+    async with opened(database, size=SMALL) as user:
+        await expect_shown(user, "step 42 of 100")
+        assert "stepped with" not in text(user)
+        for kind, detail, shown in (
+            ("batched", batched_detail(32, "1–32"), "stepped with 31 others"),
+            ("batched", batched_detail(1, "1"), None),
+            ("batched", batched_detail(2, "1, 2"), "stepped with 1 other"),
+            ("started", "", None),  # another worker has taken it up
+        ):
+            recording.event(run, 43, kind, detail)
+            if shown:
+                await expect_shown(user, shown)
+            else:
+                await expect(user, lambda: "stepped with" not in text(user))
+    recording.event(run, 43, "batched", batched_detail(8, "1–8"))
+    async with opened(database, size=SMALL) as user:
+        await expect_shown(user, "stepped with 7 others")
+        recording.end(run, 43, Status.STOPPED)
+        await expect(user, lambda: "stepped with" not in text(user))
 
 
 async def test_rows_appear_as_they_are_recorded(database: Path, recording: Recording) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from engine import room
+from engine.batched import BATCHED
 from engine.control import queue_runs, request_task, wait_for_task
 from engine.fit import fit_of
 from engine.models import loading
@@ -19,7 +20,6 @@ from engine.models.sizes import Sizes
 from engine.optimizer import Optimization, optimize
 from engine.spec import RunSpec
 from engine.step import Step
-from engine.store.appending import BATCHED
 from engine.store.reading import Reader
 from engine.store.recording import Recorder
 from engine.store.records import Status, StepRecord

@@ -15,6 +15,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
+from engine.batched import others_after
 from engine.comparison.choice import FEWEST_RUNS
 from engine.store.records import RunRecord, Status
 from tui.actions import Place, bindings, unavailable
@@ -99,6 +100,7 @@ class ExplorerScreen(BrowsingScreen):
         self._trajectory = Trajectory()
         self._curves = Curves()
         self._shown_run: int | None = None
+        self._others = 0
         self._rate = StepRate()
         self._is_form_coming = False
         self._queued: set[int] = set()
@@ -216,6 +218,7 @@ class ExplorerScreen(BrowsingScreen):
             )
         self._curves.extend(message.steps)
         self._curves.mark(message.events)
+        self._others = others_after(message.events, 0 if message.is_first else self._others)
         if message.steps and message.is_complete and not message.is_before:
             self._rate.arrived(message.steps[-1].step, message.at_s)
         self._table.show_placeholder("No steps yet")
@@ -237,6 +240,7 @@ class ExplorerScreen(BrowsingScreen):
         run = view.record.id if view else None
         if run != self._shown_run:
             self._shown_run = run
+            self._others = 0
             self._trajectory = Trajectory()
             self._curves = Curves()
             self._rate.restart()
@@ -506,6 +510,7 @@ class ExplorerScreen(BrowsingScreen):
                 worker=worker.state if worker else None,
                 gpu=_gpu_text(worker) if worker else None,
                 terms=newest.terms if newest else {},
+                others=self._others if run.id == self._shown_run else 0,
                 halt=self._pending.halt(run),
                 keys=self._keys,
             )

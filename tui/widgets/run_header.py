@@ -54,6 +54,9 @@ class HeaderView:
     terms: Mapping[str, float | None] = field(default_factory=dict)
     """The newest values of the loss terms."""
 
+    others: int = 0
+    """With how many other runs it is stepped together."""
+
     halt: int | None = None
     """The step after whose row the run pauses, where that was asked for."""
 
@@ -228,6 +231,8 @@ def _note(view: HeaderView) -> tuple[str, str]:
         return f"{why}; {advice}", "bad"
     if run.status in (Status.QUEUED, Status.LOADING):
         return f"worker of {run.device}: {view.worker or 'not there yet'}", "quiet"
+    if run.status is Status.RUNNING and view.others:
+        return f"stepped with {view.others} other{'s' if view.others > 1 else ''}", "quiet"
     return advice or "", "quiet"
 
 

@@ -1,6 +1,7 @@
 """Decoding by the interpreted kernels, for `interpreted`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ def texts(tables: Tensor, beam: int) -> list[list[int]]:
     return ours(tables, beam, BeamSearch)
 
 
-FUNCTIONS = {"attention": attended, "search": texts}
+FUNCTIONS: dict[str, Callable[..., object]] = {"attention": attended, "search": texts}
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1])

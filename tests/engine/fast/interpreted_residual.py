@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from engine.fast.residual import Norm
-from engine.fast.residual_kernels import backward, forward
+from engine.fast.residual_kernels import backward, forward, over_positions
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
@@ -16,5 +16,6 @@ if __name__ == "__main__":
     ).items():
         norm = Norm(*weights)
         total, normed, rows = forward(hidden, added, context, norm)
-        outputs[name] = (total, normed, backward(total, rows, norm, of_normed, of_total))
+        of_added = backward(total, rows, norm, of_normed, of_total)
+        outputs[name] = (total, normed, of_added, over_positions(of_normed))
     torch.save(outputs, directory / "outputs.pt")

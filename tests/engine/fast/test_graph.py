@@ -146,6 +146,22 @@ def test_what_the_memory_does_not_hold_captured_is_done_plainly(
     assert tried == [1]
 
 
+def test_several_runs_that_the_memory_does_not_hold_captured_are_for_others_to_part(
+    bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(function: Callable[[], object]) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(optimizer, "capture_on", lambda device: no_room)
+    optimization = Optimization([toy_spec(), toy_spec()], bundle)
+    optimization.advance()
+    before = [optimization.state_bytes(run) for run in range(2)]
+    for _ in range(2):
+        with pytest.raises(torch.OutOfMemoryError):
+            optimization.advance()
+    assert [optimization.state_bytes(run) for run in range(2)] == before
+
+
 def test_steering_changes_the_next_step_and_captures_nothing_again(
     bundle: LoadedBundle, graphs: RecordedGraphs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,12 @@ from engine.fast.products import BY_TORCH, Kernels, kernels_on, linear, linear_r
 from tests.engine.fast.compiling import machine_code
 from tests.engine.fast.interpreted import interpreted
 
-SHAPES = {"few": (2, 128, 256), "a target": (17, 384, 128), "most rows": (64, 256, 256)}
+SHAPES = {
+    "a row": (1, 512, 256),
+    "few": (2, 128, 256),
+    "a target": (17, 384, 128),
+    "most rows": (64, 256, 256),
+}
 """M, D, F"""
 
 KINDS = {"plain": (False, False), "bias": (True, False), "rectified": (True, True)}
@@ -52,7 +57,8 @@ def assert_near(found: Tensor, right: Tensor, tolerance: float = 1e-6) -> None:
 
 
 def test_kernels(tmp_path: Path) -> None:
-    cases = {f"{shape}, {kind}": case(shape, kind) for shape, kind in zip(SHAPES, KINDS, strict=True)}
+    kinds = ("bias", "plain", "rectified", "bias")
+    cases = {shape: case(shape, kind) for shape, kind in zip(SHAPES, kinds, strict=True)}
     outputs = interpreted("interpreted_products", cases, tmp_path)
     for name, each in cases.items():
         for found, right in zip(outputs[name], expected(*each), strict=True):
@@ -109,6 +115,8 @@ def test_kernels_that_are_wrong_are_not_used(wrong: str | None) -> None:
 @pytest.mark.parametrize(
     ("rows", "weight", "are_taken", "are_taken_back"),
     [
+        (1, torch.empty(100, 512), True, False),
+        (1, torch.empty(100, 512, dtype=torch.bfloat16), True, False),
         (1, torch.empty(128, 128), False, False),
         (2, torch.empty(128, 384), True, True),
         (32, torch.empty(128, 128), True, True),
@@ -129,12 +137,13 @@ def test_what_the_kernels_are_for(rows: int, weight: Tensor, are_taken: bool, ar
 
 def test_kernels_compile_for_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    names = ("inputs", "gradient", "active", "weight", "bias", "parts", "whole")
+    names = ("inputs", "gradient", "active", "weight", "bias", "parts", "whole", "result")
     types = dict.fromkeys(names, "*fp32")
     types |= dict.fromkeys(("count", "dim", "outputs", "share", "size", "width"), "i32")
     tile = {"tile_rows": 16, "wide": 128, "step": 32}
     for kernel, constants in (
         (products_kernels.multiply, tile),
+        (products_kernels.multiply_row, {"has_bias": 1, "is_rectified": 1, "wide": 2, "step": 512}),
         (products_kernels.multiply_back, tile | {"is_masked": 1}),
         (products_kernels.add_up, {"has_bias": 1, "is_rectified": 1, "block": 512}),
     ):

@@ -1,5 +1,6 @@
 """A sum, its layer norm, and the gradient through both: against float64 written out here."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,10 @@ def expected(
     return total, norm(total), gradient if of_total is None else gradient + of_total.double()
 
 
+def over_positions(gradient: Tensor) -> Tensor:
+    return gradient.double().sum(dim=1, keepdim=True).to(gradient.dtype)
+
+
 def assert_near(found: Tensor, right: Tensor, tolerance: float) -> None:
     assert (found.double() - right).abs().max().item() <= tolerance * right.abs().max().item()
 
@@ -88,7 +93,8 @@ def test_kernels(tmp_path: Path) -> None:
     for name, case in cases.items():
         # bfloat16 has eight digits, and the interpreter does not round to the nearest.
         tolerance = 1e-6 if name.endswith("float32") else 2e-2
-        for found, right in zip(outputs[name], expected(*case), strict=True):
+        right_sum = case[4].double().sum(dim=1, keepdim=True)
+        for found, right in zip(outputs[name], (*expected(*case), right_sum), strict=True):
             assert found.dtype == case[0].dtype
             assert_near(found, right, tolerance)
 
@@ -112,7 +118,7 @@ def test_gradients(monkeypatch: pytest.MonkeyPatch, shape: str, parts: str, has_
         return expected(total, None, None, weights, of_normed, of_total)[2].to(total.dtype)
 
     if has_kernels:
-        kernels = Kernels(forward, backward)
+        kernels = Kernels(forward, backward, over_positions)
         residual.check(kernels_of_any_norm(), torch.device("cpu"))
         monkeypatch.setattr(residual, "kernels_on", lambda device: kernels)
     given = [each for each in (hidden, added, context) if each is not None]
@@ -149,7 +155,7 @@ def kernels_of_any_norm(*, wrong: str | None = None) -> Kernels:
             wrong == "gradient"
         )
 
-    return Kernels(forward, backward)
+    return Kernels(forward, backward, over_positions)
 
 
 @pytest.mark.parametrize("wrong", ["total", "normed", "gradient"])
@@ -158,15 +164,22 @@ def test_kernels_that_are_wrong_are_not_used(wrong: str) -> None:
         residual.check(kernels_of_any_norm(wrong=wrong), torch.device("cpu"))
 
 
+def test_sums_over_positions_that_are_wrong_are_not_used() -> None:
+    kernels = replace(kernels_of_any_norm(), over_positions=lambda gradient: gradient[:, :1])
+    with pytest.raises(ArithmeticError):
+        residual.check(kernels, torch.device("cpu"))
+
+
 def test_kernels_compile_for_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     added = ("hidden", "added", "context", "weight", "bias", "total", "normed")
     names = (*added, "of_normed", "of_total", "gradient")
-    types = dict.fromkeys(names, "*bf16") | {"rows": "*fp32", "epsilon": "fp32"}
+    types = dict.fromkeys((*names, "summed"), "*bf16") | {"rows": "*fp32", "epsilon": "fp32"}
     types |= dict.fromkeys(("positions", "dim", "context_stride"), "i32")
     for kernel, constants in (
         (residual_kernels.norm_of_sum, {"is_added": 1, "is_in_context": 1, "is_centred": 1, "size": 1024}),
         (residual_kernels.norm_of_sum_backward, {"has_total": 1, "is_centred": 0, "size": 1024}),
+        (residual_kernels.sum_over_positions, {"tile": 32, "width": 64}),
     ):
         assert machine_code(kernel, types, constants)
 
