@@ -25,7 +25,7 @@ def compiled(
     if device.type != "cuda":
         return None
     try:
-        with torch.inference_mode(mode=False):  # whoever asks first may be in it, and a check may differentiate
+        with torch.inference_mode(mode=False):  # whoever asks first may be in it; a check may differentiate
             kernels = load()
             check(kernels)
     except Exception as error:  # the compiler's, the driver's or the system's: none is a reason to stop

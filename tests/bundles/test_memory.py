@@ -76,13 +76,13 @@ def refusal(sizes: Sizes, free: float, total: float, dtype: torch.dtype = torch.
 
 def test_a_card_that_is_too_small_gets_the_estimate_and_what_would_fit(sizes: Sizes) -> None:
     message = refusal(sizes, 7.9, 8.0)
-    assert message.startswith("memory: sonar-llm-900m in float32 takes about 9.9 GiB ")
-    assert "(encoder 2.9, decoder 3.2, generator 2.6, a run 1.2)" in message
-    assert "; cuda:0 has 7.9 of 8.0 GiB free: try --encoder cpu (about 7.0 GiB), or --dtype" in message
-    assert "--dtype bfloat16 (about 5.2 GiB), or" in message
+    assert message.startswith("memory: sonar-llm-900m in float32 takes about 10.1 GiB ")
+    assert "(encoder 2.9, decoder 3.2, generator 2.6, a run 1.4)" in message
+    assert "; cuda:0 has 7.9 of 8.0 GiB free: try --encoder cpu (about 7.2 GiB), or --dtype" in message
+    assert "--dtype bfloat16 (about 5.4 GiB), or" in message
     assert message.endswith(", or --device cpu")
     small = refusal(sizes, 4.5, 4.6)
-    assert "try --dtype bfloat16 --encoder cpu (about 3." in small
+    assert "try --dtype bfloat16 --encoder cpu (about 4." in small
     assert "try --encoder cpu" not in small
     assert refusal(sizes, 2, 2.1).endswith("GiB free: try --device cpu")
     assert "--dtype" not in refusal(sizes, 5, 5.1, torch.bfloat16)

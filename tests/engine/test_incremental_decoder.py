@@ -6,7 +6,7 @@ from fairseq2.nn import BatchLayout
 from torch import Tensor
 
 from engine.decoding.batch import Batch, decode_step_by_step
-from engine.decoding.graphs import GraphDecoder
+from engine.decoding.graphs import GraphDecoder, positions_for
 from engine.decoding.incremental import IncrementalDecoder
 from engine.decoding.search import Rows, Symbols
 from engine.models.loaded import LoadedBundle
@@ -107,6 +107,13 @@ def test_fixed_shapes_give_the_same_texts_again_and_again(
     # Of eight rows: the beginning, the prompt, the first token, the others. Of one, once: the others.
     assert recorded.captures == (5 if captured else 0)
     assert recorded.replays > 40 or not captured
+
+
+@pytest.mark.parametrize(
+    ("last", "positions"), [(2, 24), (23, 24), (24, 32), (31, 32), (32, 48), (48, 64), (511, 512)]
+)
+def test_few_lengths_have_room_for_all(last: int, positions: int) -> None:
+    assert positions_for(last) == positions
 
 
 def test_rows_that_are_done_leave_the_batch(bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,13 @@ import pytest
 import torch
 
 from engine import room
+from engine.active_run import ActiveRun
 from engine.batched import BATCHED
 from engine.control import queue_runs, request_task, wait_for_task
+from engine.decoding import texts
+from engine.decoding.graphs import GraphDecoder
+from engine.decoding.incremental import IncrementalDecoder
+from engine.decoding.search import Rows, Symbols
 from engine.fit import fit_of
 from engine.models import loading
 from engine.models.loaded import LoadedBundle
@@ -25,7 +30,7 @@ from engine.store.recording import Recorder
 from engine.store.records import Status, StepRecord
 from engine.store.schema import prepare
 from engine.store.writing import add_run
-from engine.together import Together, ranges
+from engine.together import Together, put_together, ranges
 from engine.verdict import Verdict
 from engine.worker import Worker
 from engine.working_memory import LIBRARIES, Asked, working_bytes
@@ -281,11 +286,59 @@ def served(
     recorder.close()
 
 
+FULL_CARD = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 139.80 GiB of which 1.00 "
+    "GiB is free. Including non-PyTorch memory, this process has 138.80 GiB memory in use. If reserved but "
+    "unallocated memory is large try setting PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid "
+    "fragmentation. See documentation for Memory Management"
+)
+"""As torch says it."""
+
+
+def ready_to_decode(bundle: LoadedBundle) -> GraphDecoder:
+    """What decoding keeps on a card, after a text."""
+    graphs = GraphDecoder(IncrementalDecoder(bundle.decoder), None)
+    graphs(torch.zeros(1, bundle.dim), Rows(torch.tensor([[3, 4]]), torch.tensor([9])), Symbols(3, 0), beam=2)
+    assert graphs.nbytes > 0
+    return graphs
+
+
+def test_what_is_decoded_in_other_batches_lets_go_of_the_old_ones(bundle: LoadedBundle) -> None:
+    runs = [active_run(bundle, number, spec) for number, spec in enumerate(SPECS[:3])]
+    texts._graphs[bundle] = ready_to_decode(bundle)
+    put_together(runs, places=4)
+    assert texts.kept_bytes(bundle) == 0
+    texts._graphs[bundle] = ready_to_decode(bundle)
+    put_together(runs[:2], places=4)
+    assert texts.kept_bytes(bundle) > 0
+    texts.let_go(bundle)
+
+
+def active_run(bundle: LoadedBundle, number: int, spec: RunSpec) -> ActiveRun:
+    """A run at its beginning, alone."""
+    return ActiveRun(
+        number,
+        bundle,
+        Optimization([spec], bundle),
+        conditions=[],
+        before=None,
+        decoded_before=None,
+        asked_for=spec,
+        in_force=spec,
+    )
+
+
 def test_what_does_not_fit_into_memory_together_goes_on_by_halves(
     laboratory: Laboratory, bundle: LoadedBundle, served: Callable[..., list[int]]
 ) -> None:
+    kept: list[int] = []
+
     def too_many(specs: Sequence[RunSpec]) -> Exception | None:
-        return torch.OutOfMemoryError("CUDA out of memory.") if len(specs) > 2 else None
+        kept.append(texts.kept_bytes(bundle))
+        if len(specs) <= 2:
+            return None
+        texts._graphs[bundle] = ready_to_decode(bundle)
+        return torch.OutOfMemoryError(FULL_CARD)
 
     runs = served(*SPECS[:4], fails=too_many, at_step=3)
     for made, spec in zip(finished(laboratory, runs), SPECS, strict=False):
@@ -293,8 +346,13 @@ def test_what_does_not_fit_into_memory_together_goes_on_by_halves(
     with laboratory.reader() as reader:
         (regrouped,) = events(reader, runs[0], "regrouped")
         assert events(reader, runs[0], "remade") == []
-    assert regrouped[0] == 3
-    assert regrouped[1].startswith("a step of 4 runs failed: at most 2 runs together now: OutOfMemoryError")
+    assert regrouped == (
+        3,
+        "a step of 4 runs failed: at most 2 runs together now: OutOfMemoryError: CUDA out of memory. Tried "
+        "to allocate 2.00 GiB. GPU 0 has a total capacity of 139.80 GiB of which 1.00 GiB is free; "
+        "the whole error is in the worker's log",
+    )
+    assert set(kept) == {0}, "what decoding kept ready is let go of"
     assert batches(laboratory, runs[0])[:2] == [
         (0, "4 runs together: 1–4"),
         (0, "2 runs together: 1, 2"),  # no checkpoint was there yet
