@@ -68,7 +68,7 @@ class Ahead:
 
         Args:
             optimization: at its beginning.
-            patience_s: `advance` waits no longer for texts, and gives no rows then; None: as long as it takes.
+            patience_s: `advance` waits no longer for texts and gives no rows then; None: as long as it takes.
         """
         self._optimization, self._patience_s = optimization, patience_s
         self._pending: deque[_Pending] = deque()

@@ -12,12 +12,12 @@ from fairseq2.models.transformer import (
 from fairseq2.nn import SinusoidalPositionEncoder, TiedProjection
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from engine.decoding.cache import Cache
 from engine.fast.feed_forward import feed_forward
 from engine.fast.joined import joined, joined_biases
 from engine.fast.padded import padded
+from engine.fast.products import linear
 from engine.fast.residual import add_and_norm, norm_of
 
 _Module = TypeVar("_Module", bound=nn.Module)

@@ -57,7 +57,7 @@ def projected_cross_entropy(hidden: Tensor, weight: Tensor, tokens: Tensor, *, v
     at_once = len(hidden) if _is_differentiated(hidden) else max(1, LOGITS_AT_ONCE // len(weight))
     losses: list[Tensor] = [
         _ProjectedCrossEntropy.apply(some, weight, of_some, vocabulary)  # type: ignore[no-untyped-call]
-        for some, of_some in zip(hidden.split(at_once), tokens.split(at_once), strict=True)
+        for some, of_some in zip(torch.split(hidden, at_once), torch.split(tokens, at_once), strict=True)
     ]
     return losses[0] if len(losses) == 1 else torch.cat(losses)
 

@@ -123,7 +123,7 @@ def test_reading_texts_again_takes_no_more_than_some_logits_at_a_time(
     targets = bundle.targets(TARGETS)
     embeddings = torch.randn(len(TARGETS), bundle.dim, generator=torch.Generator().manual_seed(0))
     expected = bundle.token_losses(embeddings, targets)
-    vocabulary = len(bundle.decoder.final_proj.weight)
+    vocabulary = bundle.decoder_tokenizer.vocab_info.size
     products = []
     product = cross_entropy._product
 
