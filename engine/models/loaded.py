@@ -101,7 +101,8 @@ class Targets:
 
 def _repeated(values: Tensor, copies: int, group: int) -> Tensor:
     """Each group of rows several times, one after the other. # (N, …) to (N · copies, …)"""
-    return values.unflatten(0, (-1, group)).repeat_interleave(copies, dim=0).flatten(0, 1)
+    groups = values.reshape(-1, group, *values.shape[1:])
+    return groups.repeat_interleave(copies, dim=0).flatten(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
