@@ -101,23 +101,23 @@ async def test_the_header_says_with_how_many_others_a_run_is_stepped(
     recording.steps(run, published_like_rows(run, 43))
     async with opened(database, size=SMALL) as user:
         await expect_shown(user, "step 42 of 100")
-        assert "stepped with" not in text(user)
+        assert "batched with" not in text(user)
         for kind, detail, shown in (
-            ("batched", batched_detail(32, "1–32"), "stepped with 31 others"),
+            ("batched", batched_detail(32, "1–32"), "batched with 31 others"),
             ("batched", batched_detail(1, "1"), None),
-            ("batched", batched_detail(2, "1, 2"), "stepped with 1 other"),
+            ("batched", batched_detail(2, "1, 2"), "batched with 1 other"),
             ("started", "", None),  # another worker has taken it up
         ):
             recording.event(run, 43, kind, detail)
             if shown:
                 await expect_shown(user, shown)
             else:
-                await expect(user, lambda: "stepped with" not in text(user))
+                await expect(user, lambda: "batched with" not in text(user))
     recording.event(run, 43, "batched", batched_detail(8, "1–8"))
     async with opened(database, size=SMALL) as user:
-        await expect_shown(user, "stepped with 7 others")
+        await expect_shown(user, "batched with 7 others")
         recording.end(run, 43, Status.STOPPED)
-        await expect(user, lambda: "stepped with" not in text(user))
+        await expect(user, lambda: "batched with" not in text(user))
 
 
 async def test_rows_appear_as_they_are_recorded(database: Path, recording: Recording) -> None:

@@ -232,7 +232,7 @@ def _note(view: HeaderView) -> tuple[str, str]:
     if run.status in (Status.QUEUED, Status.LOADING):
         return f"worker of {run.device}: {view.worker or 'not there yet'}", "quiet"
     if run.status is Status.RUNNING and view.others:
-        return f"stepped with {view.others} other{'s' if view.others > 1 else ''}", "quiet"
+        return f"batched with {view.others} other{'s' if view.others > 1 else ''}", "quiet"
     return advice or "", "quiet"
 
 
