@@ -65,7 +65,7 @@ bench: setup ## measure steps, decoding, recording and first paint on this machi
 sessions-db: setup ## make the shipped sessions.db again
 	@$(BIN)/python -m engine.reference sessions.db
 
-screenshots: setup ## make the README's picture again
+screenshots: setup ## make the README's pictures again
 	@$(BIN)/python docs/make_screenshots.py
 
 clean: ## remove .venv and caches

@@ -105,6 +105,7 @@ class Ahead:
             rows = self._optimization.rows(first.launched, said)
         except Exception:
             self._rewind()
+            del first  # it knows the error, which knows this frame: all that the runs hold would stay
             raise
         self._pending.popleft()
         if any(row.problem is not None for row in rows):

@@ -1,10 +1,11 @@
 """Decoding in a thread of its own, on a stream of its own, so that steps go on meanwhile."""
 
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cache
-from threading import Condition, Thread
+from threading import Condition, Thread, current_thread
 
 import torch
 
@@ -60,11 +61,11 @@ class DecodingBeside:
             self._changed.notify()
 
     def close(self) -> None:
-        """Leave what waits undone, and wait for the thread to end."""
+        """Leave what waits undone, and wait for the thread to end, unless it is itself what lets go last."""
         with self._changed:
             self._is_leaving = True
             self._changed.notify()
-        if self._thread is not None:
+        if self._thread is not None and self._thread is not current_thread():
             self._thread.join()
 
     def _work(self) -> None:
@@ -116,17 +117,25 @@ class DecodingBeside:
     def _answer(
         self, steps: "Sequence[tuple[Launched, Future[Said]]]", stream: "torch.cuda.Stream | None"
     ) -> None:
-        try:
-            found = self._said([launched for launched, _ in steps], stream)
-        except Exception as error:
-            if len(steps) == 1:
-                steps[0][1].set_exception(error)
-                return
-            for step in steps:  # the error is of one of them: the others have their texts
-                self._answer([step], stream)
-        else:
+        found = self._said_or_error([launched for launched, _ in steps], stream)
+        if not isinstance(found, Exception):
             for (_, said), answer in zip(steps, found, strict=True):
                 said.set_result(answer)
+        elif len(steps) == 1:
+            steps[0][1].set_exception(found)
+        else:
+            for step in steps:  # the error is of one of them: the others have their texts
+                self._answer([step], stream)
+
+    def _said_or_error(
+        self, steps: Sequence[Launched], stream: "torch.cuda.Stream | None"
+    ) -> list[Said] | Exception:
+        """What the steps say, or why not: an error without its frames, which know all that the runs hold."""
+        try:
+            return self._said(steps, stream)
+        except Exception as error:
+            error.add_note("".join(traceback.format_tb(error.__traceback__)))
+            return error.with_traceback(None)
 
     def _said(self, steps: Sequence[Launched], stream: "torch.cuda.Stream | None") -> list[Said]:
         for launched in steps:

@@ -149,6 +149,10 @@ class Optimization:
         stopwatch.stop()
         rows = {run: self._own_row(run, decodes) for run in self.running}
         is_decoded = any(row.is_decoded for row in rows.values())
+        # Clones: the next step may overwrite what this one has evaluated. They are made before the numbers go
+        # out, for whoever has those may read them, on any stream.
+        z = evaluation.z.clone() if is_decoded else None
+        predictions = evaluation.predictions.clone() if is_decoded else None
         for run, row in rows.items():
             self._done[run] = row.is_last
             self._next_step[run] += not row.is_last
@@ -157,9 +161,8 @@ class Optimization:
             term_names=tuple(term.name for term in self._forward.terms),
             sent=measured.sent(),
             elapsed_ms=stopwatch.elapsed_ms,
-            # Clones: the next step may overwrite what this one has evaluated.
-            z=evaluation.z.clone() if is_decoded else None,
-            predictions=evaluation.predictions.clone() if is_decoded else None,
+            z=z,
+            predictions=predictions,
         )
 
     def _step(self) -> tuple[Evaluation, Measured]:

@@ -29,7 +29,8 @@ def rehearse(bundle: LoadedBundle) -> None:
             _step(bundle, embeddings[:1], tokens)
         decode(bundle, embeddings, beam=RunSpec().beam, max_tokens=DECODED_LENGTH_FACTOR * TOKENS[0])
     except Exception:  # a run that can be stepped all the same may be smaller
-        torch.cuda.empty_cache()
+        with ALONE:
+            torch.cuda.empty_cache()
 
 
 def _step(bundle: LoadedBundle, embeddings: Tensor, tokens: int) -> None:

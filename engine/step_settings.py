@@ -27,6 +27,8 @@ class StepSettings:
         """Learning rates. # (N, 1) float64"""
         self.weights = torch.empty(0)
         """Weights of the terms. # (N, K)"""
+        self._weights_of_as_many: dict[int, Tensor] = {}
+        """By K: terms may come and go between two steps, and those that come back lie where they lay."""
         self._plateau_factor = self._per_run([1.0] * len(specs))  # (N, 1)
         self._plateau_patience = self._per_run([math.inf] * len(specs))  # (N, 1)
 
@@ -47,7 +49,7 @@ class StepSettings:
         self._plateau_factor.copy_(self._per_run(factors))
         self._plateau_patience.copy_(self._patience(steps))
         weights = self._weights(steps)
-        self.weights = self.weights.copy_(weights) if self.weights.shape == weights.shape else weights
+        self.weights = self._weights_of_as_many.setdefault(len(terms), weights).copy_(weights)
 
     def prepare(self, steps: Sequence[int]) -> None:
         """Take up the learning rates and weights of the next step."""

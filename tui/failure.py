@@ -16,6 +16,8 @@ _ADVICE = {
     Status.CRASHED: ("resume", "goes on from the last checkpoint"),
 }
 """Name of the action whose key helps, and what that key does."""
+_WITHOUT_ROWS = "tries again"
+"""What the key does for a run that failed or crashed before its first row: there is nothing to go on from."""
 
 
 def reason(run: RunRecord) -> str | None:
@@ -34,16 +36,18 @@ def what_failed(run: RunRecord) -> str | None:
     return None if why is None else f"{run.status}{where}: {why}"
 
 
-def what_to_do(status: Status, keys: Mapping[str, str]) -> str | None:
+def what_to_do(run: RunRecord, keys: Mapping[str, str]) -> str | None:
     """What lets a run go on, in one line; None where nothing keeps it from doing so, or nothing helps.
 
     Args:
-        status: Of the run.
+        run: The run.
         keys: What is written for the keys of the actions `toggle_pause` and `resume`, by their names.
     """
-    if status not in _ADVICE:
+    if run.status not in _ADVICE:
         return None
-    action, words = _ADVICE[status]
+    action, words = _ADVICE[run.status]
+    if run.last_step is None and reason(run):
+        words = _WITHOUT_ROWS
     return f"{keys[action]} {words}"
 
 

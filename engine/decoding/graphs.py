@@ -3,7 +3,6 @@
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
-from threading import Lock
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from engine.decoding.batch import Batch
 from engine.decoding.incremental import IncrementalDecoder
 from engine.decoding.search import Rows, Symbols
+from engine.fast.alone import ALONE
 from engine.fast.graph import Capture, Repeated
 
 FEWEST_POSITIONS = 24
@@ -24,7 +24,8 @@ AHEAD = 2
 class GraphDecoder:
     """Decodes in batches of fixed shapes: rows are rounded up to powers of two, positions to these or 3/4.
 
-    A call works on the current CUDA stream, waits for its result, and waits for another thread's call to end.
+    A call works on the current CUDA stream and waits for its result, alone with the models: what was captured
+    on the same stream, by another decoder too, must not be replayed at the same time.
     The first call of a shape does its steps as they are, the first of them; then they are captured.
     """
 
@@ -38,12 +39,11 @@ class GraphDecoder:
         self.decoder = decoder
         self._capture = capture
         self._batches: OrderedDict[tuple[int, ...], _FixedBatch] = OrderedDict()
-        self._lock = Lock()
 
     @property
     def nbytes(self) -> int:
         """Bytes of the keys and values of all batches."""
-        with self._lock:
+        with ALONE:
             return sum(batch.nbytes for batch in self._batches.values())
 
     def __call__(
@@ -71,7 +71,7 @@ class GraphDecoder:
         )
         sources = torch.cat([embeddings, embeddings.new_zeros(size - count, embeddings.shape[1])])
         key = (size, beam, positions, prompt_length)
-        with self._lock:
+        with ALONE:
             if key not in self._batches:
                 batch = Batch(
                     self.decoder,

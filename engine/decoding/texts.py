@@ -111,10 +111,11 @@ def let_go(bundle: LoadedBundle) -> None:
 
 
 def _graphs_of(bundle: LoadedBundle) -> GraphDecoder:
-    if bundle not in _graphs:
+    graphs = _graphs.get(bundle)  # once: another thread may let go of them meanwhile
+    if graphs is None:
         decoder = IncrementalDecoder(bundle.decoder)
-        _graphs[bundle] = GraphDecoder(decoder, capture_on(bundle.device, "decoding"))
-    return _graphs[bundle]
+        graphs = _graphs[bundle] = GraphDecoder(decoder, capture_on(bundle.device, "decoding"))
+    return graphs
 
 
 def _rows(bundle: LoadedBundle, most: list[int], languages: list[str | None], max_positions: int) -> Rows:

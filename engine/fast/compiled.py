@@ -21,6 +21,9 @@ def compiled(
         device: where.
         load: imports them.
         check: runs them, and raises ArithmeticError if they are wrong.
+
+    Raises:
+        torch.OutOfMemoryError: the card is full for now, which says nothing about the kernels.
     """
     if device.type != "cuda":
         return None
@@ -28,6 +31,8 @@ def compiled(
         with torch.inference_mode(mode=False):  # whoever asks first may be in it; a check may differentiate
             kernels = load()
             check(kernels)
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # the compiler's, the driver's or the system's: none is a reason to stop
         reason = " ".join(str(error).split())[:200]
         logging.getLogger(__name__).warning(

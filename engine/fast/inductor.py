@@ -14,7 +14,6 @@ BACKEND = "inductor"
 MOST_SHAPES = 256
 """Shapes and models for which there is a compiled function; beyond them the plain one is called."""
 
-
 _MOST_SHOWN = 200
 """Characters of an error, which may be a whole program that no compiler takes."""
 

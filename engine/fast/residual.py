@@ -113,13 +113,11 @@ class _AddAndNorm(torch.autograd.Function):
     def backward(
         ctx: Any, *gradients: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
-        of_total, of_normed = gradients
+        of_total, of_normed = (None if each is None else each.contiguous() for each in gradients)
         gradient = of_total
         if of_normed is not None:
             total, rows = ctx.saved_tensors
-            if of_total is not None:
-                of_total = of_total.contiguous()
-            gradient = ctx.kernels.backward(total, rows, ctx.norm, of_normed.contiguous(), of_total)
+            gradient = ctx.kernels.backward(total, rows, ctx.norm, of_normed, of_total)
         needs_hidden, needs_added, needs_context, *_ = ctx.needs_input_grad
         of_context = ctx.kernels.over_positions(gradient) if needs_context and gradient is not None else None
         return gradient if needs_hidden else None, gradient if needs_added else None, of_context, None, None

@@ -24,7 +24,7 @@ class Transfer:
     @property
     def has_arrived(self) -> bool:
         """Whether `wait` would return at once."""
-        return self._arrived is None or bool(self._arrived.query())  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+        return self._arrived is None or bool(self._arrived.query())  # type: ignore[no-untyped-call]
 
     def wait(self) -> NDArray[Any]:
         """Wait for the values."""

@@ -29,6 +29,9 @@ def test_list_shows_every_run_in_one_line(call: Call, database: Path) -> None:
 def test_list_can_be_asked_for_one_session(call: Call, database: Path) -> None:
     answer = call("list", "--session", "hostile", "--format", "jsonl", "--db", database)
     assert [json.loads(line)["run"] for line in answer.out.splitlines()] == [2, 3]
+    answer = call("list", "--session", "tidyy", "--db", database)
+    line = f"sonar-explore: session: 'tidyy': there is none of that name in {database}\n"
+    assert (answer.code, answer.out, answer.err) == (2, "", line)
 
 
 def test_list_as_json_holds_the_texts_exactly_and_no_control_character(call: Call, database: Path) -> None:

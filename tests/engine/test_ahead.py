@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.spec import RunSpec, steered
 from engine.step import Step
 from tests.engine.fast.recorded_graph import RecordedGraphs
 from tests.engine.toy import toy_spec
+from tests.worker.conftest import wait_until
 
 BATCH = [
     toy_spec(steps=9, lr=0.05, decode_every=2),
@@ -436,3 +438,29 @@ def test_of_many_runs_too_steps_go_on_while_a_row_of_each_is_decoded(
     assert optimization.next_step(0) == 10
     texts_that_wait.set()
     ahead.close()
+
+
+@pytest.mark.parametrize("together", [1, 16])
+def test_runs_whose_texts_have_failed_hold_no_memory_once_they_are_left(
+    together: int, bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the collector, which may come late: it is for want of memory that they are left."""
+
+    def no_room(optimization: Optimization, steps: object) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Optimization, "said", no_room)
+    monkeypatch.setattr(Optimization, "rows_together", together)
+
+    def left() -> weakref.ref[Optimization]:
+        optimization = Optimization([toy_spec(steps=6, decode_every=1)], bundle)
+        with pytest.raises(torch.OutOfMemoryError):
+            Ahead(optimization).advance()
+        return weakref.ref(optimization)
+
+    gc.disable()
+    try:
+        optimization = left()
+        wait_until(lambda: optimization() is None, "what the runs held to be let go of")
+    finally:
+        gc.enable()

@@ -1,5 +1,7 @@
 """The decoder's steps, against its own forward pass over the whole text under teacher forcing."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from fairseq2.nn import BatchLayout
@@ -9,6 +11,7 @@ from engine.decoding.batch import Batch, decode_step_by_step
 from engine.decoding.graphs import GraphDecoder, positions_for
 from engine.decoding.incremental import IncrementalDecoder
 from engine.decoding.search import Rows, Symbols
+from engine.fast.alone import ALONE
 from engine.models.loaded import LoadedBundle
 from tests.engine.fast.recorded_graph import RecordedGraphs
 
@@ -107,6 +110,31 @@ def test_fixed_shapes_give_the_same_texts_again_and_again(
     # Of eight rows: the beginning, the prompt, the first token, the others. Of one, once: the others.
     assert recorded.captures == (5 if captured else 0)
     assert recorded.replays > 40 or not captured
+
+
+def test_whoever_decodes_is_alone_with_the_models(
+    bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that decodes holds what the others wait for, and no two can wait for one another."""
+    was_free: list[bool] = []
+    found = Batch.found
+
+    def is_free() -> bool:
+        if free := ALONE.acquire(blocking=False):
+            ALONE.release()
+        return free
+
+    def seen(batch: Batch) -> list[Tensor]:
+        with ThreadPoolExecutor(max_workers=1) as another:
+            was_free.append(another.submit(is_free).result())
+        return found(batch)
+
+    monkeypatch.setattr(Batch, "found", seen)
+    graphs = GraphDecoder(IncrementalDecoder(bundle.decoder), None)
+    limits = Rows(torch.tensor([PROMPT]), torch.tensor([9]))
+    graphs(embeddings_of(bundle, 1), limits, symbols_of(bundle), beam=2)
+    assert was_free == [False]
+    assert is_free()
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,16 @@ async def test_a_failed_run_gives_its_reason_and_what_to_do(database: Path, reco
     recording.end(run, 6, Status.FAILED, "step 6: the loss is not finite")
     for size in (SMALL, MEDIUM):
         async with opened(database, size=size) as user:
-            await expect_shown(user, "✗ failed", "step 6: the loss is not finite; r tries again")
+            await expect_shown(user, "✗ failed", "step 6: the loss is not finite; r tries again from")
+
+
+async def test_a_run_that_failed_before_its_first_row_has_nothing_to_go_on_from(
+    database: Path, recording: Recording
+) -> None:
+    recording.end(recording.begin(), 0, Status.FAILED, "device: cuda:0 cannot be used")
+    async with opened(database) as user:
+        await expect_shown(user, "✗ failed", "device: cuda:0 cannot be used; r tries again")
+        assert "checkpoint" not in text(user)
 
 
 async def test_a_crashed_run_says_how_to_go_on(database: Path, recording: Recording) -> None:

@@ -146,7 +146,7 @@ class LogScreen(Screen[bool]):
         lines = [
             Content.styled(safe_text(failed, limit=3 * width), TONE_COLOURS["bad"]),
             *(Content("  " + safe_text(line, limit=width - 2)) for line in error_lines(view.run, view.log)),
-            Content.styled(what_to_do(view.run.status, {"resume": key}) or "", TONE_COLOURS["busy"]),
+            Content.styled(what_to_do(view.run, {"resume": key}) or "", TONE_COLOURS["busy"]),
         ]
         content = Content("\n").join(lines)
         if content != box.content:

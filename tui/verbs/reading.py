@@ -25,6 +25,8 @@ def list_runs(
 
     with Reader(chosen_database(context, db)) as reader:
         _notice(reader)
+        if session is not None:
+            reader.session(session)
         runs = reader.runs(session, with_archived=archived)
     if form is ListForm.JSONL:
         print_run_objects(runs)

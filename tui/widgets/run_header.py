@@ -226,7 +226,7 @@ def _note(view: HeaderView) -> tuple[str, str]:
         return "rejected: " + view.rejection, "bad"
     if run.origin != "recorded":
         return "typed in from a publication: it can be looked at, not gone on with", "quiet"
-    advice = what_to_do(run.status, view.keys)
+    advice = what_to_do(run, view.keys)
     if why := reason(run):
         return f"{why}; {advice}", "bad"
     if run.status in (Status.QUEUED, Status.LOADING):

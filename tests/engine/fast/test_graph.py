@@ -209,6 +209,22 @@ def test_other_terms_are_captured_anew(
     assert graphs.captures == 3
 
 
+def test_a_term_that_comes_and_goes_between_two_steps_leaves_the_weights_that_were_set(
+    bundle: LoadedBundle, graphs: RecordedGraphs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steered() -> list[Step]:
+        optimization = Optimization([toy_spec(steps=8)], bundle)
+        rows = [row for _ in range(4) for row in optimization.advance()]
+        optimization.set_weights(0, {"ce": 1.0, "mse": 0.5})
+        optimization.set_weights(0, {"ce": 0.25})
+        return rows + rows_of(optimization)
+
+    expected = plainly(monkeypatch, steered)
+    assert_same(steered(), expected)
+    assert expected[4].loss == expected[4].terms["ce"] * 0.25
+    assert graphs.captures == 1
+
+
 def test_a_row_that_is_not_finite_ends_the_run_when_it_is_replayed(
     bundle: LoadedBundle, graphs: RecordedGraphs
 ) -> None:
