@@ -3,7 +3,9 @@
 import os
 import shlex
 from importlib.util import find_spec
+from pathlib import Path
 from shutil import which
+from sysconfig import get_path
 
 from engine.errors import UserError
 
@@ -23,6 +25,12 @@ def check_compiler(device: str) -> None:
     if find_spec("triton") is None:
         raise UserError("compile: needs Triton on a card, which torch's packages for CUDA bring along")
     _check("a C compiler", "CC", "gcc", "clang")
+    header = Path(get_path("include")) / "Python.h"
+    if not header.is_file():
+        raise UserError(
+            f"compile: needs Python's headers, and there is no {header}: install python3-dev, or do not "
+            "compile"
+        )
 
 
 def _check(what: str, variable: str, *names: str) -> None:

@@ -337,6 +337,8 @@ def _checked_wish(
     if initial is not None:
         _check_vector(initial, bundle)
     device = resolve_device(spec.device)
+    if device != "cpu" and default_device() == "cpu":
+        raise UserError(f"device: {spec.device}: the NVIDIA driver shows no card here; there are auto, cpu")
     if spec.compile:
         check_compiler(device)
     return Wish(spec, device, name, initial, conditions)

@@ -1,6 +1,8 @@
 """Where nothing can compile it is said, in one line, before anything is queued or loaded."""
 
+import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from engine.errors import UserError
 from engine.models.loading import load_bundle
 from engine.spec import RunSpec
 from engine.verification import spec_to_verify
+from tui.doctor import examine
 
 
 @pytest.fixture
@@ -22,6 +25,8 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.delenv("CXX", raising=False)
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr("engine.compiler.get_path", lambda name: {"include": str(tmp_path)}[name])
     return folder
 
 
@@ -37,6 +42,7 @@ def test_it_says_which_compiler_is_missing(
     device: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.compiler.find_spec", lambda name: name)
+    monkeypatch.setattr("engine.control.default_device", lambda: "cuda:0")
     database = tmp_path / "runs.db"
     with pytest.raises(UserError, match=r"^compile: needs ") as raised:
         queue_run(database, RunSpec(device=device, compile=True))
@@ -75,6 +81,32 @@ def test_a_card_needs_triton(programs: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("engine.compiler.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"^compile: needs Triton"):
         check_compiler("cuda:0")
+
+
+def test_a_card_needs_pythons_headers(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install(programs, "gcc")
+    monkeypatch.setattr("engine.compiler.find_spec", lambda name: name)
+    (tmp_path / "Python.h").unlink()
+    with pytest.raises(UserError, match=r"^compile: needs Python's headers, and there is no .*/Python\.h: "):
+        check_compiler("cuda:0")
+
+
+@pytest.mark.usefixtures("programs")
+def test_doctor_says_what_kernels_of_a_card_would_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = json.dumps({"problems": {}, "gpus": ["NVIDIA H200"]})
+    probe = subprocess.CompletedProcess([], 0, stdout=found, stderr="")
+    monkeypatch.setattr("tui.doctor.subprocess.run", lambda *arguments, **options: probe)
+    monkeypatch.setattr("engine.compiler.find_spec", lambda name: name)
+    findings = {finding.subject: finding for finding in examine(tmp_path / "runs.db")}
+    assert findings["gpu"].detail == "NVIDIA H200"
+    assert findings["kernels"].is_well
+    assert findings["kernels"].detail == (
+        "cannot be made, so steps are slower: Triton needs a C compiler, and there is no gcc or clang"
+    )
 
 
 def test_where_nothing_compiles_a_compiled_run_is_verified_as_it_can_be(programs: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.bundle_parts import cards_of, parts_of
 from engine.bundles import all_bundles
+from engine.compiler import check_compiler
 from engine.errors import UserError
 from engine.store.connection import REPAIR_HINT, connect_read_only
 from engine.store.reading import Reader
@@ -107,6 +108,18 @@ def _libraries() -> Iterator[Finding]:
     if findings["problems"]:
         return
     yield Finding(True, "gpu", ", ".join(findings["gpus"]) or "none that torch can use; runs take the CPU")
+    if findings["gpus"]:
+        yield _kernels()
+
+
+def _kernels() -> Finding:
+    """Whether there is what Triton makes kernels with: where not, steps are slower, and nothing is broken."""
+    try:
+        check_compiler("cuda:0")
+    except UserError as error:
+        missing = str(error).removeprefix("compile: needs ").partition(":")[0]
+        return Finding(True, "kernels", f"cannot be made, so steps are slower: Triton needs {missing}")
+    return Finding(True, "kernels", "can be made for steps and decoding")
 
 
 def _bundles() -> Iterator[Finding]:

@@ -29,7 +29,10 @@ _GAP = 2
 def print_runs(runs: Sequence[RunRecord]) -> None:
     """Print runs as a table that fits the terminal: texts are cut, or left out, before numbers are."""
     if not runs:
-        print("No runs yet: `sonar-explore run` makes the first.", file=sys.stderr)
+        print(
+            "No runs here: `sonar-explore run` makes one, `list --archived` shows archived ones.",
+            file=sys.stderr,
+        )
         return
     is_terminal = sys.stdout.isatty()
     console = Console(highlight=False) if is_terminal else Console(width=_PIPED_WIDTH, color_system=None)

@@ -78,10 +78,14 @@ LILY = "Once upon a time, there was a little girl named Lily. "
         (["--wight", "1"], "No such option: --wight"),
         (["--format", "xml"], "'xml' is not one of 'table', 'jsonl', 'markdown'"),
         (["--target", "x" * (MAX_TEXT_CHARACTERS + 1)], "10001 characters; at most 10000 are allowed"),
+        (["--device", "cuda"], "device: cuda: the NVIDIA driver shows no card here; there are auto, cpu"),
         (["--lr", "-1", "--steps", "0"], "steps: 0: should be greater than or equal to 1"),
     ],
 )
-def test_a_bad_run_queues_nothing(call: Call, tmp_path: Path, arguments: list[str], line: str) -> None:
+def test_a_bad_run_queues_nothing(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], line: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     answer = call("run", *arguments, "--db", tmp_path / "sessions.db")
     _check_is_one_line(answer.code, answer.out, answer.err, line)
     assert list(tmp_path.iterdir()) == []

@@ -7,12 +7,12 @@ from tests.tui.screen import User, expect, expect_shown, table_of, text
 from tui.actions import Place
 
 
-async def _at_its_start(user: User) -> None:
+async def _at_its_start(user: User, last: int = 24) -> None:
     """Replay the selected run, and pause at its first row."""
     await user.press("R")
-    await expect_shown(user, "REPLAY", "/24")  # it plays already, and may be anywhere
+    await expect_shown(user, "REPLAY", f"/{last}")  # it plays already, and may be anywhere
     await user.press("comma", "home")
-    await expect_shown(user, "■ paused 1×", "step 0/24")
+    await expect_shown(user, "■ paused 1×", f"step 0/{last}")
 
 
 @behaviour(Place.EXPLORER, "replay")
@@ -76,9 +76,8 @@ async def _brackets_go_to_where_the_prediction_changes(
 ) -> None:
     recording.steps(3, [row(3, 25, decoded_prediction="Another.", match=False)])
     await expect_shown(user, "step 25 of 100")
-    await user.press("R")
-    await expect_shown(user, "REPLAY", "step 0 of 100")
-    await user.press("comma", "home", "right_square_bracket")
+    await _at_its_start(user, last=25)
+    await user.press("right_square_bracket")
     await expect_shown(user, "step 10/25", "✓ match, first at step 10")
     await user.press("right_square_bracket")
     await expect_shown(user, "step 25/25", "matched at step 10, not now")
@@ -97,9 +96,7 @@ async def _braces_go_to_the_rows_with_which_events_come_into_sight(
     recording.set_lr(3, 25, 0.01, 0.02)
     recording.steps(3, [row(3, step, lr=0.02) for step in (25, 26)])
     await expect_shown(user, "step 26 of 100")
-    await user.press("R")
-    await expect_shown(user, "REPLAY", "step 0 of 100", "started")
-    await user.press("comma", "home")
+    await _at_its_start(user, last=26)
     assert "lr 0.01 → 0.02" not in text(user)
     await user.press("right_curly_bracket")
     await expect_shown(user, "step 25/26", "lr 0.01 → 0.02")

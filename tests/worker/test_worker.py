@@ -215,6 +215,7 @@ def test_what_cannot_be_loaded_fails_the_run_with_one_clear_line(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("engine.control.default_device", lambda: "cuda:0")  # as if the driver showed one
     run = queue_run(laboratory.database, RunSpec(device="cuda:7"), session="tests")
     laboratory.wait_for_end(run)
     with laboratory.reader() as reader:

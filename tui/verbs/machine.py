@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from engine.process import is_alive
 from engine.store.reading import Reader
 from engine.store.records import WorkerRecord
 from tui.exit_codes import ExitCode
@@ -93,8 +94,9 @@ def _alive(reader: Reader) -> list[WorkerRecord]:
 
 
 def _has_left(reader: Reader, record: WorkerRecord) -> bool:
+    """Whether the process is gone, and the card's memory with it, within some time."""
     deadline = time.monotonic() + _LEAVE_PATIENCE_S
-    while any(other.pid == record.pid for other in _alive(reader)):
+    while any(other.pid == record.pid for other in _alive(reader)) or is_alive(record.pid, record.start):
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_S)
