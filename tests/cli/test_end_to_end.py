@@ -409,6 +409,8 @@ def test_a_run_that_fails_says_why_and_ends_with_1(database: Path) -> None:
     beyond_all_bounds = ("--optimizer", "adamw", "--option", "adamw.weight_decay=10", "--lr", "1000")
     answer = run_program("run", *beyond_all_bounds, "--norm", "free", "--db", database)
     assert answer.returncode == 1
+    rows = [line.split()[0] for line in answer.stdout.splitlines()]
+    assert rows[:2] == ["step", "0"]
     last = answer.stderr.splitlines()[-1]
     assert re.match(
         r"run \d+: failed at step \d+: step \d+: the loss is nan and its gradient's norm nan", last
