@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from engine.errors import UserError
-from engine.step import Step
+from engine.steps.step import Step
 
 HEADINGS = (
     "runs",

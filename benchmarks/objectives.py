@@ -32,7 +32,7 @@ from engine.models.loading import load_bundle
 from engine.population.options import NAME as POPULATION
 from engine.search import begin_search
 from engine.spec import RunSpec, parse_spec
-from engine.step import Step
+from engine.steps.step import Step
 
 TARGETS = (
     "Once upon a time, there was a little girl named Lily.",

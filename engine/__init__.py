@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.errors import UserError
     from engine.models.loading import LoadedBundle, load_bundle
-    from engine.optimizer import Step, optimize
+    from engine.search import optimize
     from engine.spec import RunSpec
+    from engine.steps.step import Step
 
 __version__ = "0.1.0"
 __all__ = ["LoadedBundle", "RunSpec", "Step", "UserError", "load_bundle", "optimize"]
@@ -24,10 +25,10 @@ __all__ = ["LoadedBundle", "RunSpec", "Step", "UserError", "load_bundle", "optim
 _HOMES = {
     "LoadedBundle": "engine.models.loading",
     "RunSpec": "engine.spec",
-    "Step": "engine.optimizer",
+    "Step": "engine.steps.step",
     "UserError": "engine.errors",
     "load_bundle": "engine.models.loading",
-    "optimize": "engine.optimizer",
+    "optimize": "engine.search",
 }
 
 

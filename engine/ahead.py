@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.decoding_beside import DecodingBeside
 from engine.optimizer import Moment, Optimization
-from engine.rows import Launched, Said
 from engine.spec import RunSpec
-from engine.state import RunState
-from engine.step import Step
+from engine.steps.decoding_beside import DecodingBeside
+from engine.steps.rows import Launched, Said
+from engine.steps.state import RunState
+from engine.steps.step import Step
 
 MOST_STEPS = 40
 """Steps that are launched and whose rows have not been given out, at most: two batches of those that are

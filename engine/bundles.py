@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.cards import CARDS, SONAR_DECODER, SONAR_ENCODER, SONAR_LICENCE, is_address, local_file
+from engine.catalog.cards import CARDS, SONAR_DECODER, SONAR_ENCODER, SONAR_LICENCE, is_address, local_file
 from engine.errors import UserError
 from engine.mini import GENERATOR_FOLDER, LANGUAGE, PRIOR_FILE, TOKENIZER_FILE, WEIGHTS
 
@@ -120,7 +120,7 @@ def all_bundles() -> Mapping[str, Bundle]:
     Raises:
         UserError: the user's config.toml cannot be read, or describes a bundle wrongly.
     """
-    from engine.user_bundles import user_bundles
+    from engine.catalog.user_bundles import user_bundles
 
     return {**BUNDLES, **user_bundles()}
 

@@ -8,59 +8,34 @@ Everything is written for N runs: each tensor has a leading run dimension, and t
 one another. N = 1 is the common case, not another path.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoded_rows import DecodedRow, Evaluated
 from engine.errors import UserError
-from engine.evaluation import Evaluation
 from engine.fast.graph import Repeated, capture_on
 from engine.fast.stopwatch import Stopwatch
-from engine.forward_pass import ForwardPass
-from engine.initial import held_norm, initial_z
 from engine.models.loaded import LoadedBundle
 from engine.objective.terms.cosine import similarity
 from engine.optimizers import OPTIMIZERS
-from engine.per_run import per_run
-from engine.reading import Reading
-from engine.record import Measured
-from engine.rows import Launched, OwnRow, RowMaker, Said
-from engine.scatter import Scattering
-from engine.search import Search, begin_search
 from engine.spec import DECODED_LENGTH_FACTOR, RunSpec, check_lr, steered, with_changes
-from engine.state import Moment, RunState
-from engine.step import Step, Vector
-from engine.step_settings import StepSettings
-from engine.updates import Updates
+from engine.steps.decoded_rows import DecodedRow, Evaluated
+from engine.steps.evaluation import Evaluation
+from engine.steps.forward_pass import ForwardPass
+from engine.steps.initial import held_norm, initial_z
+from engine.steps.per_run import per_run
+from engine.steps.reading import Reading
+from engine.steps.record import Measured
+from engine.steps.rows import Launched, OwnRow, RowMaker, Said
+from engine.steps.scatter import Scattering
+from engine.steps.state import Moment, RunState
+from engine.steps.step import Step, Vector
+from engine.steps.step_settings import StepSettings
+from engine.steps.updates import Updates
 
-__all__ = ["Evaluation", "Moment", "Optimization", "Step", "optimize"]
-
-
-def optimize(spec: RunSpec, bundle: LoadedBundle, *, initial: Vector | None = None) -> Iterator[Step]:
-    """Optimise one z: n updates give rows 0 … n.
-
-    Args:
-        spec: the run. Its bundle, device and dtype say what to load; here, what is loaded counts.
-        bundle: the models.
-        initial: z to start from, in place of the spec's init. # (D,)
-
-    Raises:
-        UserError: at once, when the spec does not fit the models; after the row concerned, when its loss or
-            gradient is not finite.
-    """
-    return _rows(begin_search([spec], bundle, initial=None if initial is None else initial[np.newaxis]))
-
-
-def _rows(search: Search) -> Iterator[Step]:
-    while not search.done:
-        for row in search.advance():
-            yield row
-            if row.problem:
-                raise UserError(row.problem)
+__all__ = ["Evaluation", "Moment", "Optimization", "Step"]
 
 
 class Optimization:

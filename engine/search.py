@@ -1,14 +1,15 @@
 """Search: what makes the rows of runs, whatever their method is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.errors import UserError
 from engine.population.options import NAME as POPULATION
 from engine.spec import RunSpec
 
 if TYPE_CHECKING:
     from engine.models.loaded import LoadedBundle
-    from engine.step import Step, Vector
+    from engine.steps.step import Step, Vector
 
 
 class Search(Protocol):
@@ -109,3 +110,26 @@ def begin_search(
 
     optimization = Optimization(specs, bundle, initial=initial)
     return Ahead(optimization, patience_s=patience_s) if runs_ahead_on(bundle.device) else optimization
+
+
+def optimize(spec: RunSpec, bundle: "LoadedBundle", *, initial: "Vector | None" = None) -> "Iterator[Step]":
+    """Optimise one z: n updates give rows 0 … n.
+
+    Args:
+        spec: the run. Its bundle, device and dtype say what to load; here, what is loaded counts.
+        bundle: the models.
+        initial: z to start from, in place of the spec's init. # (D,)
+
+    Raises:
+        UserError: at once, when the spec does not fit the models; after the row concerned, when its loss or
+            gradient is not finite.
+    """
+    return _rows(begin_search([spec], bundle, initial=None if initial is None else initial[None]))
+
+
+def _rows(search: Search) -> "Iterator[Step]":
+    while not search.done:
+        for row in search.advance():
+            yield row
+            if row.problem:
+                raise UserError(row.problem)

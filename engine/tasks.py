@@ -60,7 +60,7 @@ TASKS: Mapping[str, Callable[[RunRecord | None, Arguments], dict[str, Any]]] = {
     "verify": _check_verify,
     "interpolate": _check_interpolate,
 }
-"""The check of each kind's run and arguments. What does the work stands in `engine.task_runners`."""
+"""The check of each kind's run and arguments. What does the work stands in `engine.work.task_runners`."""
 
 
 def _check_names(kind: str, arguments: Arguments, allowed: tuple[str, ...]) -> None:

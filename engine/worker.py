@@ -24,14 +24,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock, Timeout
 
-from engine.active_run import ActiveRun, spec_in_force
-from engine.active_task import TaskDesk
 from engine.batched import BATCHED, batched_detail
-from engine.card import Card
-from engine.command_desk import CommandDesk
 from engine.environment import environment
 from engine.errors import CardTooSmallError, UserError
-from engine.outcome import Outcome, outcome_of
 from engine.search import begin_search
 from engine.spec import RunSpec
 from engine.store.connection import is_damage, network_notice, unwritable
@@ -40,8 +35,21 @@ from engine.store.recording import Claim, DatabaseGoneError, Event, Recorder
 from engine.store.records import Status
 from engine.store.schema import prepare
 from engine.store.task_queue import TaskQueue
-from engine.task_runners import TaskContext
-from engine.together import MOST_TOGETHER, PATIENCE_S, Together, advance, let_go_of_decoding, ranges, sharing
+from engine.work.active_run import ActiveRun, spec_in_force
+from engine.work.active_task import TaskDesk
+from engine.work.card import Card
+from engine.work.command_desk import CommandDesk
+from engine.work.outcome import Outcome, outcome_of
+from engine.work.task_runners import TaskContext
+from engine.work.together import (
+    MOST_TOGETHER,
+    PATIENCE_S,
+    Together,
+    advance,
+    let_go_of_decoding,
+    ranges,
+    sharing,
+)
 from engine.workerfiles import worker_lock, worker_log
 
 if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed

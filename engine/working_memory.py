@@ -8,7 +8,6 @@ from typing import Self
 import torch
 
 from engine.ahead import MOST_STEPS
-from engine.decoded_rows import texts_together
 from engine.decoding.cache import Cache
 from engine.decoding.graphs import positions_for
 from engine.decoding.texts import texts_at_once
@@ -16,6 +15,7 @@ from engine.fast.cross_entropy import LOGITS_AT_ONCE
 from engine.fast.padded import padded_rows
 from engine.models.sizes import Sizes
 from engine.spec import DECODED_LENGTH_FACTOR, RunSpec
+from engine.steps.decoded_rows import texts_together
 from engine.tokens import TARGET_CONTROL_TOKENS
 
 LIBRARIES = 5 * 2**27

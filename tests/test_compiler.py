@@ -13,7 +13,7 @@ from engine.control import queue_run
 from engine.errors import UserError
 from engine.models.loading import load_bundle
 from engine.spec import RunSpec
-from engine.verification import spec_to_verify
+from engine.work.verification import spec_to_verify
 from tui.doctor import examine
 
 

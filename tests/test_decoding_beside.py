@@ -7,7 +7,7 @@ import torch
 from benchmarks import decoding_beside
 from benchmarks.random_models import MINI, random_bundle
 from engine.ahead import Ahead
-from engine.step import Step
+from engine.steps.step import Step
 
 
 def test_every_row_is_decoded_and_none() -> None:

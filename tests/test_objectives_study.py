@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks import objectives
 from engine.models.loaded import LoadedBundle
-from engine.optimizer import optimize
+from engine.search import optimize
 from engine.spec import RunSpec
-from engine.step import Step
+from engine.steps.step import Step
 from tests.engine.toy import toy_bundle
 
 STUDY = ["--targets", "3", "--inits", "2", "--steps", "4", "--only", "ce", "cosine"]

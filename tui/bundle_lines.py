@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.bundle_parts import Part
 from engine.bundles import Bundle
-from engine.downloads import shown_bytes
+from engine.catalog.bundle_parts import Part
+from engine.catalog.downloads import shown_bytes
 from engine.errors import UserError
 
 
@@ -25,16 +25,16 @@ def try_out(name: str, options: Sequence[str], *, progress: Callable[[str], None
 
     Args:
         name: Of the bundle.
-        options: Of engine.bundle_check.
+        options: Of engine.apart.bundle_check.
         progress: Called with a line for each thing that it does.
 
     Returns:
-        What it found (engine.bundle_check).
+        What it found (engine.apart.bundle_check).
 
     Raises:
         UserError: the bundle cannot be loaded.
     """
-    command = [sys.executable, "-m", "engine.bundle_check", name, *options]
+    command = [sys.executable, "-m", "engine.apart.bundle_check", name, *options]
     last_line = "no message"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from engine.bundle_parts import cards_of, parts_of
 from engine.bundles import all_bundles
+from engine.catalog.bundle_parts import cards_of, parts_of
 from engine.compiler import check_compiler
 from engine.errors import UserError
 from engine.store.connection import REPAIR_HINT, connect_read_only
@@ -93,7 +93,7 @@ def _libraries() -> Iterator[Finding]:
     """What only a process with torch can tell: do the libraries load, and which GPUs are here."""
     try:
         probe = subprocess.run(
-            [sys.executable, "-m", "engine.probe"], capture_output=True, text=True, timeout=_PROBE_S
+            [sys.executable, "-m", "engine.apart.probe"], capture_output=True, text=True, timeout=_PROBE_S
         )
     except subprocess.TimeoutExpired:
         yield Finding(False, "libraries", f"took more than {_PROBE_S} s to load")

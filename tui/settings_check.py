@@ -14,8 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from engine.catalog.user_bundles import TABLE, parse_bundles
 from engine.errors import UserError
-from engine.user_bundles import TABLE, parse_bundles
 from tui.settings import DEFAULT, PREFIX, Effective, Settings, ThemeName, config_path, variable
 
 _DEFAULTS = Settings()

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
+from engine.catalog.generator_files import CONFIG_FILE, SAFETENSORS_FILE, weight_files
 from engine.errors import UserError
-from engine.generator_files import CONFIG_FILE, SAFETENSORS_FILE, weight_files
 from engine.models.weights import Weights, check_weights, fill, read_weights
 
 PUBLISHED_EMBEDDING_DIM = 1024

@@ -15,8 +15,8 @@ from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderMode
 from torch import nn
 
 from engine.bundles import Bundle, find_bundle, is_path
+from engine.catalog.downloads import Progress, fetch_generator, local_generator
 from engine.compiler import check_compiler
-from engine.downloads import Progress, fetch_generator, local_generator
 from engine.errors import CardTooSmallError, UserError
 from engine.fast.padded import padded
 from engine.models.digest import FileIdentity, WeightsDigest
@@ -189,7 +189,7 @@ def _load(
         digest=digest,
     )
     if device.type == "cuda":
-        from engine.rehearsal import rehearse
+        from engine.models.rehearsal import rehearse
 
         progress("making kernels for models of this size")
         rehearse(loaded)
@@ -200,7 +200,7 @@ def _kernels_made(device: torch.device, progress: Callable[[str], None]) -> Abst
     """Make the kernels of a card meanwhile; elsewhere there are none."""
     if device.type != "cuda":
         return nullcontext()
-    from engine.kernels import made_beside
+    from engine.models.kernels import made_beside
 
     return made_beside(device, progress)
 

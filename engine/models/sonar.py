@@ -33,8 +33,8 @@ from sonar.models.sonar_text import get_sonar_text_decoder_hub, get_sonar_text_e
 from torch import nn
 
 from engine.bundles import Bundle, is_card
-from engine.cards import cache_directory, is_address
-from engine.downloads import Progress, fetch_file
+from engine.catalog.cards import cache_directory, is_address
+from engine.catalog.downloads import Progress, fetch_file
 from engine.errors import UserError
 from engine.models.digest import file_identity
 from engine.models.weights import Weights, check_weights, fill, is_mappable

@@ -8,8 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from engine.checkpoint import checkpoint_bytes, checkpoint_tensors
 from engine.errors import UserError
+from engine.steps.checkpoint import checkpoint_bytes, checkpoint_tensors
 
 SEEN_AT_MOST = 32_768
 """So many texts that were tried are remembered, the newest."""

@@ -7,11 +7,11 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-from engine.forward_pass import ForwardPass
 from engine.models.loaded import LoadedBundle
 from engine.objective.forward import Forward
 from engine.population.pieces import Pieces
 from engine.spec import DECODED_LENGTH_FACTOR, RunSpec
+from engine.steps.forward_pass import ForwardPass
 
 _AT_ONCE = 256
 _JUDGED_BY = ("target", "continuation", "forcing", "before", "context", "source_lang", "target_lang")
@@ -29,7 +29,7 @@ class Judge:
             initial_z: (1, D)
 
         Raises:
-            UserError: as `engine.forward_pass.ForwardPass`.
+            UserError: as `engine.steps.forward_pass.ForwardPass`.
         """
         self.forward = ForwardPass([spec], bundle, initial_z)
         """Made with the terms that have a weight."""

@@ -18,10 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoded_rows import DecodedRow, Decoder, Evaluated
 from engine.decoding import matches
 from engine.errors import UserError
-from engine.initial import initial_z
 from engine.models.loaded import LoadedBundle
 from engine.objective.terms.cosine import similarity
 from engine.population.candidates import SEEN_AT_MOST, Candidates, joined, key_of
@@ -29,9 +27,11 @@ from engine.population.codec import Codec
 from engine.population.judge import Judge
 from engine.population.movement import Movement, places
 from engine.population.words import varied
-from engine.record import Record
 from engine.spec import RunSpec, with_changes
-from engine.step import Step, Vector
+from engine.steps.decoded_rows import DecodedRow, Decoder, Evaluated
+from engine.steps.initial import initial_z
+from engine.steps.record import Record
+from engine.steps.step import Step, Vector
 
 SEEDS_A_CANDIDATE = 2
 """So many first texts are made for each candidate of a generation, where they are not given."""

@@ -450,7 +450,7 @@ class Reader:
         return [step for (step,) in rows]
 
     def checkpoint(self, run_id: int, step: int) -> bytes | None:
-        """The state of a run before the update of a step, as `engine.state` writes it. None: not kept."""
+        """The state of a run before the update of a step (`engine.steps.state`). None: not kept."""
         rows = self._rows("SELECT data FROM checkpoint WHERE run = ? AND step = ?", (run_id, step))
         return rows[0][0] if rows else None
 

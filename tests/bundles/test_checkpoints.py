@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.bundles import find_bundle
-from engine.cards import CARDS, cache_directory
+from engine.catalog.cards import CARDS, cache_directory
 from engine.errors import UserError
 from engine.mini import DECODER_FILE, ENCODER_FILE, GENERATOR_FOLDER, TOKENIZER_FILE, WEIGHTS
 from engine.models.loading import LoadedBundle, load_bundle

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.downloads import shown_bytes
+from engine.catalog.downloads import shown_bytes
 from engine.mini import DECODER_FILE, ENCODER_FILE, GENERATOR_FOLDER, TOKENIZER_FILE, WEIGHTS
 from tests.bundles.conftest import configure
 from tests.bundles.file_server import COMMIT, FileServer
@@ -192,7 +192,7 @@ def test_a_card_of_ones_own_is_known_by_its_name(server: FileServer) -> None:
 _TELLING = """
 import sys
 from threading import current_thread, main_thread
-from engine.downloads import fetch_file, fetch_generator
+from engine.catalog.downloads import fetch_file, fetch_generator
 
 def tell(line):
     assert current_thread() is main_thread()  # the only one that a worker's database takes

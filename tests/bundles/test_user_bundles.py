@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.bundles import BUNDLES, all_bundles, find_bundle
-from engine.cards import CARDS, local_file, place_of
+from engine.catalog.cards import CARDS, local_file, place_of
 from engine.errors import UserError
 from engine.mini import TOKENIZER_FILE, WEIGHTS
 from engine.spec import RunSpec
@@ -140,7 +140,8 @@ def test_a_download_is_here_when_its_folder_holds_one_file() -> None:
 def test_the_viewer_never_imports_torch_for_bundles() -> None:
     configure(FULL)
     program = (
-        "import sys; from engine.bundles import all_bundles; from engine.bundle_parts import parts_of;"
+        "import sys; from engine.bundles import all_bundles;"
+        "from engine.catalog.bundle_parts import parts_of;"
         "parts_of(all_bundles()['least']); import tui.verbs.bundles, tui.bundle_lines;"
         "print([name for name in ('torch', 'fairseq2', 'sonar', 'transformers') if name in sys.modules])"
     )

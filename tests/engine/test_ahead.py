@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine import ahead as ahead_module
-from engine import decoding_beside, optimizer, own_text
+from engine import optimizer
 from engine.ahead import MOST_STEPS, Ahead
 from engine.decoding import decode
 from engine.errors import UserError
@@ -21,7 +21,8 @@ from engine.models.loaded import LoadedBundle
 from engine.optimizer import Optimization
 from engine.search import Search
 from engine.spec import RunSpec, steered
-from engine.step import Step
+from engine.steps import decoding_beside, own_text
+from engine.steps.step import Step
 from tests.engine.fast.recorded_graph import RecordedGraphs
 from tests.engine.toy import toy_spec
 from tests.worker.conftest import wait_until

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from engine.errors import UserError
 from engine.models.loaded import LoadedBundle
-from engine.optimizer import Optimization, optimize
-from engine.step import Step
+from engine.optimizer import Optimization
+from engine.search import optimize
+from engine.steps.step import Step
 from tests.engine.test_objective import decoder_cross_entropy
 from tests.engine.toy import toy_spec
 

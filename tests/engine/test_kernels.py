@@ -10,11 +10,11 @@ import torch
 
 import engine.decoding
 import engine.fast
-from engine import kernels
-from engine.kernels import KERNELS, made_beside
+from engine.models import kernels
+from engine.models.kernels import KERNELS, made_beside
 from engine.models.loaded import LoadedBundle
+from engine.models.rehearsal import rehearse
 from engine.optimizer import Optimization
-from engine.rehearsal import rehearse
 from tests.engine.toy import toy_bundle, toy_spec
 
 CARD = torch.device("cuda", 0)

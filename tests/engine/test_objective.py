@@ -9,7 +9,8 @@ from sonar.inference_pipelines.text import TextToEmbeddingModelPipeline
 
 from engine.errors import UserError
 from engine.models.loaded import LoadedBundle, Targets
-from engine.optimizer import Optimization, optimize
+from engine.optimizer import Optimization
+from engine.search import optimize
 from tests.engine.toy import toy_spec
 
 SHORT, LONG = "I like cheese.", "The big brown dog ran after the cat, and the cat sat in a tree."

@@ -17,10 +17,11 @@ from torch.nn import functional as F
 from engine.decoding import decode
 from engine.errors import UserError
 from engine.models.loaded import LoadedBundle
-from engine.optimizer import Optimization, Step, optimize
+from engine.optimizer import Optimization, Step
 from engine.optimizers import OPTIMIZERS
+from engine.search import optimize
 from engine.spec import RunSpec
-from engine.state import RunState
+from engine.steps.state import RunState
 from tests.engine.toy import toy_bundle, toy_spec
 
 STATE_IN_HASH = ("z", "first_moment", "second_moment", "count")
@@ -308,7 +309,7 @@ def test_the_same_spec_gives_the_same_bits(bundle: LoadedBundle) -> None:
 
 def test_another_process_gives_the_same_bits(bundle: LoadedBundle) -> None:
     program = (
-        "from engine.optimizer import optimize\n"
+        "from engine.search import optimize\n"
         "from tests.engine.toy import toy_bundle, toy_spec\n"
         "for row in optimize(toy_spec(steps=5), toy_bundle()):\n"
         "    print(row.state_hash, row.loss.hex(), row.z.tobytes().hex(), ascii(row.decoded_z))\n"

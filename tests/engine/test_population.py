@@ -9,12 +9,13 @@ from safetensors.torch import load
 
 from engine.errors import UserError
 from engine.models.loaded import LoadedBundle
-from engine.optimizer import Optimization, optimize
+from engine.optimizer import Optimization
 from engine.population.pieces import Pieces
 from engine.population.search import PopulationSearch
 from engine.population.words import varied
+from engine.search import optimize
 from engine.spec import RunSpec, parse_spec, with_changes
-from engine.step import Step
+from engine.steps.step import Step
 from tests.engine.test_objective import cosine, decoder_cross_entropy, encode
 from tests.engine.toy import TEXT, toy_spec
 

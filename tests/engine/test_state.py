@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.errors import UserError
 from engine.optimizers import OPTIMIZERS
 from engine.schedule import PLATEAU_START
-from engine.state import RunState
+from engine.steps.state import RunState
 
 DIM = 16
 NAMES = ["adam", "lbfgs", "sgd", "adamw"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine import decoding_beside
-from engine.decoding_beside import DecodingBeside
 from engine.models.loaded import LoadedBundle
+from engine.steps import decoding_beside
+from engine.steps.decoding_beside import DecodingBeside
 
 LONG_S = 60.0
 

@@ -13,9 +13,10 @@ from engine.errors import UserError
 from engine.measures import MEASURES
 from engine.models.loaded import LoadedBundle
 from engine.objective import CONSTRAINTS, TERMS
-from engine.optimizer import Optimization, optimize
+from engine.optimizer import Optimization
+from engine.search import optimize
 from engine.spec import steered
-from engine.step import Step
+from engine.steps.step import Step
 from tests.engine.test_objective import Array, cosine, decoder_cross_entropy, encode
 from tests.engine.test_optimizer import everything, run_out
 from tests.engine.toy import toy_spec

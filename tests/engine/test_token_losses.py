@@ -10,7 +10,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from engine.bundles import Bundle
 from engine.models.loaded import LoadedBundle
-from engine.optimizer import Optimization, optimize
+from engine.optimizer import Optimization
+from engine.search import optimize
 from engine.tokens import target_pieces
 from tests.engine.toy import sentencepiece_model, toy_spec
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import own_text, room
 from engine.decoding import texts
 from engine.decoding.graphs import GraphDecoder
 from engine.decoding.incremental import IncrementalDecoder
@@ -21,8 +20,10 @@ from engine.fast.padded import padded_rows
 from engine.models.loaded import LoadedBundle
 from engine.models.sizes import Sizes, Stack
 from engine.optimizer import Optimization
-from engine.room import Room
 from engine.spec import RunSpec
+from engine.steps import own_text
+from engine.work import room
+from engine.work.room import Room
 from engine.working_memory import (
     LIBRARIES,
     Asked,

@@ -11,7 +11,7 @@ import numpy as np
 
 import engine.environment
 from engine.spec import RunSpec, with_changes
-from engine.step import Step
+from engine.steps.step import Step
 
 _STEP_S = 0.01
 _DIMENSION = 64

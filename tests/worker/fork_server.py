@@ -6,9 +6,9 @@ It makes no step itself: a process that has started threads for its computations
 import torch
 
 import engine.ahead
-import engine.interpolation
 import engine.optimizer
-import engine.verification
+import engine.work.interpolation
+import engine.work.verification
 import engine.worker
 from engine.bundles import find_bundle
 from engine.fast import inductor

@@ -5,13 +5,13 @@ import math
 import pytest
 from torch import Tensor
 
-from engine.active_run import ActiveRun
 from engine.breakpoints import parse_condition
 from engine.models.loaded import LoadedBundle
 from engine.optimizer import Optimization
 from engine.spec import with_changes
-from engine.step import Step
-from engine.together import advance
+from engine.steps.step import Step
+from engine.work.active_run import ActiveRun
+from engine.work.together import advance
 from tests.engine.toy import toy_bundle, toy_spec
 
 LIMIT = 8.0

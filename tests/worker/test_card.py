@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
-from engine.card import Card
 from engine.errors import UserError
 from engine.spec import RunSpec
 from engine.store.reading import Reader
 from engine.store.recording import Recorder
 from engine.store.records import WorkerRecord
 from engine.store.writing import add_run
+from engine.work.card import Card
 from engine.worker import Worker
 from tests.worker.conftest import wait_until
 

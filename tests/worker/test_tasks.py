@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import engine.control
-from engine.active_task import TaskDesk
 from engine.control import cancel_task, request_task, wait_for_task
 from engine.errors import UserError
 from engine.spec import RunSpec
@@ -20,7 +19,8 @@ from engine.store.recording import Event, Recorder
 from engine.store.records import TaskRecord
 from engine.store.task_queue import TaskQueue
 from engine.store.writing import add_run
-from engine.task_runners import Outcome, Progress, TaskContext
+from engine.work.active_task import TaskDesk
+from engine.work.task_runners import Outcome, Progress, TaskContext
 
 INTERPOLATE = {"from": [1, 0], "to": [1, 5], "points": 3, "path": "linear"}
 
@@ -43,7 +43,7 @@ class Desk:
     def runs(self, pieces: Callable[[TaskRecord], Pieces]) -> None:
         """Work tasks out with these pieces."""
         self._monkeypatch.setattr(
-            "engine.active_task.task_runner", lambda kind: lambda context, task: pieces(task)
+            "engine.work.active_task.task_runner", lambda kind: lambda context, task: pieces(task)
         )
 
     def work_until_done(self) -> int:
@@ -105,7 +105,7 @@ def test_a_task_is_done_piece_by_piece_and_answered(database: Path, run: int, de
 def test_progress_shows_while_the_task_goes_on(
     database: Path, run: int, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.active_task._PROGRESS_S", 0.0)
+    monkeypatch.setattr("engine.work.active_task._PROGRESS_S", 0.0)
 
     def slow(task: TaskRecord) -> Pieces:
         yield Progress(4, 8)

@@ -10,28 +10,29 @@ from itertools import islice
 import pytest
 import torch
 
-from engine import room
-from engine.active_run import ActiveRun
 from engine.batched import BATCHED
 from engine.control import queue_runs, request_task, wait_for_task
 from engine.decoding import texts
 from engine.decoding.graphs import GraphDecoder
 from engine.decoding.incremental import IncrementalDecoder
 from engine.decoding.search import Rows, Symbols
-from engine.fit import fit_of
 from engine.models import loading
 from engine.models.loaded import LoadedBundle
 from engine.models.sizes import Sizes
-from engine.optimizer import Optimization, optimize
+from engine.optimizer import Optimization
+from engine.search import optimize
 from engine.spec import RunSpec
-from engine.step import Step
+from engine.steps.step import Step
 from engine.store.reading import Reader
 from engine.store.recording import Recorder
 from engine.store.records import Status, StepRecord
 from engine.store.schema import prepare
 from engine.store.writing import add_run
-from engine.together import Together, put_together, ranges
 from engine.verdict import Verdict
+from engine.work import room
+from engine.work.active_run import ActiveRun
+from engine.work.fit import fit_of
+from engine.work.together import Together, put_together, ranges
 from engine.worker import Worker
 from engine.working_memory import LIBRARIES, Asked, working_bytes
 from tests.engine.toy import toy_bundle

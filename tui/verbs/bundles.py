@@ -28,8 +28,8 @@ def bundles_or_verb(context: typer.Context, form: FormOption = ListForm.TABLE) -
 @bundles.command("list")
 def list_bundles(form: FormOption = ListForm.TABLE) -> None:
     """List the model bundles: their parts, how large, whether they are on this machine and where."""
-    from engine.bundle_parts import as_json, cards_of, parts_of
     from engine.bundles import all_bundles
+    from engine.catalog.bundle_parts import as_json, cards_of, parts_of
     from tui.bundle_lines import bundle_lines
 
     known = all_bundles()
@@ -56,9 +56,9 @@ def fetch(
     ] = None,
 ) -> None:
     """Download what is missing of a bundle; what was interrupted goes on where it stopped."""
-    from engine.bundle_parts import cards_of, parts_of
-    from engine.bundle_parts import fetch as fetch_part
     from engine.bundles import find_bundle
+    from engine.catalog.bundle_parts import cards_of, parts_of
+    from engine.catalog.bundle_parts import fetch as fetch_part
 
     bundle = find_bundle(name)
     chosen = revision or bundle.revision

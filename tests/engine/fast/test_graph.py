@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from engine import optimizer, own_text
+from engine import optimizer
 from engine.fast.graph import capture_on
 from engine.models.loaded import LoadedBundle
 from engine.models.loading import load_bundle
 from engine.optimizer import Optimization
 from engine.spec import RunSpec, with_changes
-from engine.step import Step
+from engine.steps import own_text
+from engine.steps.step import Step
 from tests.engine.fast.recorded_graph import HostReadError, RecordedGraphs
 from tests.engine.toy import toy_spec
 

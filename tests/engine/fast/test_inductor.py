@@ -14,8 +14,9 @@ from torch import Tensor, fx
 from engine.errors import UserError
 from engine.fast import inductor
 from engine.models.loaded import LoadedBundle
-from engine.optimizer import Optimization, optimize
-from engine.step import Step
+from engine.optimizer import Optimization
+from engine.search import optimize
+from engine.steps.step import Step
 from tests.engine.toy import toy_bundle, toy_spec
 
 SHORT = "I like cheese."

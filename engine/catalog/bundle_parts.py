@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.bundles import Bundle, is_card, is_path
-from engine.cards import CARDS, Card, is_address, local_file, place_of
-from engine.downloads import (
+from engine.catalog.cards import CARDS, Card, is_address, local_file, place_of
+from engine.catalog.downloads import (
     fetch_file,
     fetch_generator,
     hub_place,
     local_generator,
     partly_fetched_bytes,
 )
+from engine.catalog.generator_files import CONFIG_FILE, is_complete, weight_files
 from engine.errors import UserError
-from engine.generator_files import CONFIG_FILE, is_complete, weight_files
 
 _CARDS_PATIENCE_S = 180
 
@@ -106,7 +106,7 @@ def cards_of(bundles: Iterable[Bundle]) -> Mapping[str, Card]:
     if not named:
         return CARDS
     answer = subprocess.run(
-        [sys.executable, "-m", "engine.asset_cards", *named],
+        [sys.executable, "-m", "engine.apart.asset_cards", *named],
         capture_output=True,
         text=True,
         timeout=_CARDS_PATIENCE_S,

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from engine.per_run import per_run, to_device
 from engine.schedule import Plateau, parse_schedule, plateau_update
 from engine.spec import RunSpec
-from engine.state import RunState
+from engine.steps.per_run import per_run, to_device
+from engine.steps.state import RunState
 
 
 class StepSettings:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.fast.transfer import Transfer
-from engine.step import Vector
+from engine.steps.step import Vector
 from engine.tokens import TARGET_CONTROL_TOKENS
 
 

@@ -47,7 +47,7 @@ def parse_bundles(tables: object, path: Path) -> dict[str, Bundle]:
         raise UserError(f"{path}: {TABLE}: should be tables, [{TABLE}.NAME] each")
     from pydantic import ValidationError  # slow to import, and most users have no bundle of their own
 
-    from engine.bundle_entry import NAME, BundleEntry
+    from engine.catalog.bundle_entry import NAME, BundleEntry
 
     bundles = {}
     for name, entry in tables.items():

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from engine.optimizers import OPTIMIZERS, clip
-from engine.per_run import per_run
 from engine.spec import RunSpec
-from engine.state import RunState
+from engine.steps.per_run import per_run
+from engine.steps.state import RunState
 
 
 class Updates:

@@ -1,4 +1,4 @@
-"""Load a bundle and try it out: `python -m engine.bundle_check NAME`, which prints one JSON object a line.
+"""Load a bundle and try it out: `python -m engine.apart.bundle_check NAME` prints one JSON object a line.
 
 A process of its own, because it imports torch, which viewers never do.
 """
@@ -33,7 +33,7 @@ _MOST_TOKENS = 64
 
 def main(arguments: list[str] | None = None) -> int:
     """Print `{"progress": …}` while it loads, then `{"found": {…}}`, or `{"error": …}` and return 2."""
-    parser = argparse.ArgumentParser(prog="python -m engine.bundle_check", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m engine.apart.bundle_check", description=__doc__)
     parser.add_argument("name")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="float32")

@@ -8,8 +8,8 @@ import torch
 from engine.optimizer import Optimization
 from engine.store.reading import Reader
 from engine.store.records import TaskRecord
-from engine.task_runners import Outcome, Progress, TaskContext
 from engine.vector_path import Point, cosine, path_between, read_plan, result_of
+from engine.work.task_runners import Outcome, Progress, TaskContext
 
 
 def interpolate(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, Outcome]:

@@ -54,8 +54,8 @@ It raises UserError where the task cannot be done. When it is cancelled the gene
 """
 
 _RUNNERS = {
-    "verify": ("engine.verification", "verify"),
-    "interpolate": ("engine.interpolation", "interpolate"),
+    "verify": ("engine.work.verification", "verify"),
+    "interpolate": ("engine.work.interpolation", "interpolate"),
 }
 """Module and name of each kind's runner."""
 

@@ -13,9 +13,9 @@ from urllib.parse import urlparse
 
 from filelock import FileLock
 
-from engine.cards import local_file, place_of
+from engine.catalog.cards import local_file, place_of
+from engine.catalog.generator_files import CONFIG_FILE, INDEX_FILE, PICKLE_FILE, SAFETENSORS_FILE, is_complete
 from engine.errors import UserError
-from engine.generator_files import CONFIG_FILE, INDEX_FILE, PICKLE_FILE, SAFETENSORS_FILE, is_complete
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo

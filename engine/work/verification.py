@@ -19,14 +19,14 @@ from engine.environment import environment
 from engine.errors import UserError
 from engine.search import Search, begin_search
 from engine.spec import RunSpec, with_changes
-from engine.step import Step
+from engine.steps.step import Step
 from engine.store.reading import Reader
 from engine.store.recording import Event
 from engine.store.records import RunRecord, StepRecord, TaskRecord
 from engine.store.vectors import VectorArray
-from engine.task_runners import Outcome, Progress, TaskContext
 from engine.tasks import check_task
 from engine.verdict import NUMBER_TOLERANCE, VECTOR_TOLERANCE, Difference, Verdict, compare_ground
+from engine.work.task_runners import Outcome, Progress, TaskContext
 
 if TYPE_CHECKING:
     from engine.models.loaded import LoadedBundle

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from engine.active_run import ActiveRun, spec_in_force
 from engine.breakpoints import parse_condition
 from engine.commands import (
     change_break_points,
@@ -16,6 +15,7 @@ from engine.errors import UserError
 from engine.spec import steered
 from engine.store.recording import Event, InForce, Recorder
 from engine.store.records import CommandRecord, Status
+from engine.work.active_run import ActiveRun, spec_in_force
 
 
 class CommandDesk:

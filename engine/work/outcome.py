@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.active_run import ActiveRun
 from engine.breakpoints import NotFinite
 from engine.spec import RunSpec
 from engine.store.appending import NewRow
 from engine.store.recording import Event, NewStep
 from engine.store.records import SentenceRecord, StepRecord
-from engine.together import Made
+from engine.work.active_run import ActiveRun
+from engine.work.together import Made
 
 if TYPE_CHECKING:  # torch is imported when the first run is claimed
-    from engine.step import Step
+    from engine.steps.step import Step
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from engine.breakpoints import Condition, NotFinite, parse_condition
 from engine.commands import Halt, parse_halt
-from engine.fit import fit_of
 from engine.spec import RunSpec, with_changes
 from engine.store.recording import Claim, InForce, Recorder, Settings
 from engine.store.records import StepRecord
+from engine.work.fit import fit_of
 
 if TYPE_CHECKING:  # torch is imported when the first run is claimed
     from engine.models.loaded import LoadedBundle
     from engine.search import Search
-    from engine.step import Step
+    from engine.steps.step import Step
 
 CHECKPOINT_STEPS = 50
 CHECKPOINT_S = 5.0

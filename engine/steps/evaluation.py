@@ -5,8 +5,8 @@ from typing import Self
 
 from torch import Tensor
 
-from engine.record import Measured
-from engine.state import RunState
+from engine.steps.record import Measured
+from engine.steps.state import RunState
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from engine.errors import UserError
 from engine.models.loaded import LoadedBundle
 from engine.objective import TERMS
 from engine.objective.forward import Forward
-from engine.own_text import OwnText
 from engine.spec import RunSpec
+from engine.steps.own_text import OwnText
 
 
 class ForwardPass:

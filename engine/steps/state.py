@@ -8,10 +8,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from engine.checkpoint import checkpoint_bytes, checkpoint_tensors
 from engine.errors import UserError
 from engine.optimizers import Optimizer
 from engine.schedule import PLATEAU_START
+from engine.steps.checkpoint import checkpoint_bytes, checkpoint_tensors
 
 _OWN = ("z", "count", "age", "lr", "held_norm", "read_z", "plateau")
 """Names of the tensors that every state has; the others are the optimisers' slots."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from engine.bundles import DEFAULT_ARCHITECTURE, Bundle, is_card
-from engine.cards import SONAR_DECODER, SONAR_ENCODER, is_address
+from engine.catalog.cards import SONAR_DECODER, SONAR_ENCODER, is_address
 from engine.mini import LANGUAGE
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from engine.decoding import matches
-from engine.forward_pass import ForwardPass
 from engine.measures import MEASURES, Reading
 from engine.models.loaded import LoadedBundle
 from engine.objective.terms.cross_entropy import sentence_cross_entropy
-from engine.own_text import decode_each, encode_own, own_tokens
 from engine.spec import DECODED_LENGTH_FACTOR, RunSpec
-from engine.step import Sentence, Vector
+from engine.steps.forward_pass import ForwardPass
+from engine.steps.own_text import decode_each, encode_own, own_tokens
+from engine.steps.step import Sentence, Vector
 
 STEPS_TOGETHER = 16
 """On CUDA the rows of so many steps are decoded in one batch, where every step is decoded."""

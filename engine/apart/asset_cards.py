@@ -1,4 +1,4 @@
-"""Where the files of fairseq2's asset cards are, as JSON: `python -m engine.asset_cards NAME…`.
+"""Where the files of fairseq2's asset cards are, as JSON: `python -m engine.apart.asset_cards NAME…`.
 
 A process of its own, because it imports fairseq2, which viewers never do.
 """
@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from engine.cards import Card
+from engine.catalog.cards import Card
 from engine.native import load_libsndfile
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from engine.objective import CONSTRAINTS
 from engine.objective.constraint import Constraint
-from engine.per_run import to_device
 from engine.spec import RunSpec
+from engine.steps.per_run import to_device
 
 Terms = Callable[[Tensor, int], Tensor]
 """Maps effective z of C copies of each of N runs (N · C, D), and C, to their terms. # (N · C, K)"""

@@ -9,13 +9,13 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from engine.decoded_rows import DecodedRow, Decoder, Evaluated
-from engine.forward_pass import ForwardPass
 from engine.models.loaded import LoadedBundle
 from engine.objective import TERMS
-from engine.record import Record, Sent
 from engine.spec import RunSpec
-from engine.step import Step, Vector
+from engine.steps.decoded_rows import DecodedRow, Decoder, Evaluated
+from engine.steps.forward_pass import ForwardPass
+from engine.steps.record import Record, Sent
+from engine.steps.step import Step, Vector
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import torch
 
 from engine.fast.alone import ALONE
 from engine.models.loaded import LoadedBundle
-from engine.rows import Launched, Said
+from engine.steps.rows import Launched, Said
 
 MOST_WAIT_S = 0.1
 """A step waits no longer for others to be decoded with, unless the thread is busy."""

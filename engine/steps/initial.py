@@ -8,7 +8,7 @@ from torch import Tensor
 from engine.errors import UserError
 from engine.models.loaded import LoadedBundle
 from engine.spec import RandomInit, RunSpec, TextInit
-from engine.step import Vector
+from engine.steps.step import Vector
 
 MAX_NORM = 1e6
 """Largest L2 norm of an initial z."""

@@ -9,9 +9,9 @@ from torch import Tensor
 from engine.models.loaded import LoadedBundle
 from engine.objective import CONSTRAINTS, TERMS
 from engine.objective.constraint import Constraint
-from engine.own_text import OwnText, OwnTexts
 from engine.spec import RunSpec
-from engine.state import RunState
+from engine.steps.own_text import OwnText, OwnTexts
+from engine.steps.state import RunState
 
 
 class Reading:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.store.records import TaskRecord
 from engine.store.task_queue import TaskQueue
-from engine.task_runners import Outcome, Progress, TaskContext, task_runner
+from engine.work.task_runners import Outcome, Progress, TaskContext, task_runner
 
 _PROGRESS_S = 0.2
 """A task says at most so often how far it is."""

@@ -1,4 +1,4 @@
-"""What this machine can compute with, as JSON: `python -m engine.probe`.
+"""What this machine can compute with, as JSON: `python -m engine.apart.probe`.
 
 A process of its own, because it imports torch, fairseq2 and sonar, which viewers never do. Nothing is loaded
 and nothing is downloaded.

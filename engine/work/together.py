@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.active_run import ActiveRun, spec_in_force
 from engine.errors import UserError
-from engine.fit import fit_of
 from engine.search import begin_search
 from engine.spec import RunSpec
 from engine.store.recording import InForce
+from engine.work.active_run import ActiveRun, spec_in_force
+from engine.work.fit import fit_of
 
 if TYPE_CHECKING:  # torch is imported when the first run is claimed
     from engine.models.loaded import LoadedBundle
-    from engine.room import Room
-    from engine.step import Step
+    from engine.steps.step import Step
+    from engine.work.room import Room
 
 MOST_TOGETHER = 128
 
@@ -221,7 +221,7 @@ class Together:
         return max(1, min([most, *(self._caps[run] for run, _ in runs if run in self._caps)]))
 
     def _room_for(self, bundle: "LoadedBundle") -> "Room":
-        from engine.room import Room
+        from engine.work.room import Room
 
         if self._rooms is None:
             return Room.now(bundle)
