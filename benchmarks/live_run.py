@@ -6,18 +6,20 @@ Queues a run, takes it as its worker does, records STEPS_AT_ONCE rows in one go,
 stdout, and then records a row every so often until it is ended.
 """
 
+import argparse
 import math
 import os
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from engine.spec import PUBLISHED_TARGET, RunSpec
 from engine.store.connection import connect
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import Status, StepRecord
+from engine.store.run_changes import Event
 from engine.store.writing import add_run
 
 DEVICE = "cpu"
@@ -83,10 +85,18 @@ def save(database: Path, session: str, steps: int) -> int:
     return run
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Record until ended."""
-    database, rate = Path(sys.argv[1]), float(sys.argv[2])
-    first = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.live_run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("database", metavar="DATABASE", type=Path)
+    parser.add_argument("rate", metavar="STEPS_A_SECOND", type=float)
+    parser.add_argument("first", metavar="STEPS_AT_ONCE", nargs="?", type=int, default=0)
+    options = parser.parse_args(arguments)
+    database, rate, first = options.database, options.rate, options.first
     recorder, run = begin(database, "live")
     record_at_once(database, run, first)
     print(run, flush=True)

@@ -23,8 +23,8 @@ from benchmarks.live_run import DECODE_EVERY, DIMENSION, begin, step_record
 from benchmarks.viewer import Screen
 from engine.store.connection import connect
 from engine.store.reading import Reader
-from engine.store.recording import Event
 from engine.store.records import Status
+from engine.store.run_changes import Event
 from engine.store.searching import search
 
 STEPS, RUNS, STEPS_OF_EACH = 200_000, 2_000, 50
@@ -191,7 +191,11 @@ def _resident_bytes(pid: int) -> int:
 
 def main() -> None:
     """Print each line as it comes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--steps", type=int, default=STEPS, help="of the long run")
     parser.add_argument("--runs", type=int, default=RUNS, help="how many short ones")
     parser.add_argument("--steps-of-each", type=int, default=STEPS_OF_EACH)

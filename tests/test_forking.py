@@ -13,8 +13,8 @@ from engine.errors import UserError
 from engine.forking import fork_point
 from engine.spec import FileInit, RunSpec, VectorInit, parse_spec, with_changes
 from engine.store.reading import Reader
-from engine.store.recording import Event
 from engine.store.records import Status
+from engine.store.run_changes import Event
 from engine.store.schema import prepare
 from tests.tui.recording import DIGEST, Recording, row
 

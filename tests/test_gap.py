@@ -9,8 +9,9 @@ from engine.gap import GapIndex, all_gap_rows, folded, headline
 from engine.measures import MEASURES
 from engine.spec import RunSpec
 from engine.store.reading import Reader
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import SentenceRecord, Status, StepRecord
+from engine.store.run_changes import Event
 from engine.store.writing import add_run
 from tests.cli.conftest import Call, call, record  # noqa: F401  # a fixture
 from tui.screens.gap import GapSource

@@ -16,9 +16,11 @@ from engine.command_line import command_line
 from engine.export import Format, write_file
 from engine.spec import RunSpec
 from engine.store.connection import connect
-from engine.store.reading import STEP_COLUMNS, Reader
-from engine.store.recording import Event, Recorder
+from engine.store.reading import Reader
+from engine.store.recording import Recorder
 from engine.store.records import Status, StepRecord
+from engine.store.run_changes import Event
+from engine.store.trajectory_reading import STEP_COLUMNS
 from engine.store.writing import add_run
 from tests.browser.chromium import Chromium
 

@@ -19,8 +19,9 @@ from engine.sharing.importing import import_session
 from engine.sharing.packing import pack_session
 from engine.spec import RunSpec, VectorInit
 from engine.store.reading import Reader
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import Status, StepRecord
+from engine.store.run_changes import Event
 from engine.store.writing import add_command, add_run
 
 SESSION = "Lily"

@@ -95,5 +95,8 @@ class Record:
 
     def state_hash(self, run: int, names: Sequence[str], step: int) -> str:
         """16 hexadecimal characters of the SHA-256 of some float32 values of the run and its step."""
-        state = b"".join(self.values[name][run].astype(np.float32).tobytes() for name in names)
-        return sha256(state + step.to_bytes(8, "little")).hexdigest()[:16]
+        hasher = sha256()
+        for name in names:
+            hasher.update(np.ascontiguousarray(self.values[name][run], np.float32).data)
+        hasher.update(step.to_bytes(8, "little"))
+        return hasher.hexdigest()[:16]

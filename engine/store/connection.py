@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from engine.errors import UserError
+from engine.store.copies import no_such_database
 from engine.store.filesystem import network_file_system
 
 BUSY_TIMEOUT_MS = 10_000
@@ -217,7 +218,7 @@ def _check_is_readable(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise UserError(f"database: {path}: there is no such file") from None
+        raise no_such_database(path) from None
     except OSError as error:
         raise UserError(f"database: {path}: {error.strerror}") from None
     if not stat.S_ISREG(mode):

@@ -1,11 +1,17 @@
 """Copies of a database beside it, each under a name of its own."""
 
+import glob
 import os
+import re
 import sqlite3
 import tempfile
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+
+from engine.errors import UserError
+
+_RESCUED = "rescued"
 
 
 def reserve(path: Path, name: str) -> Path:
@@ -51,7 +57,7 @@ def rescue(source: sqlite3.Connection, path: Path) -> Path:
     Raises:
         OSError, sqlite3.Error: it cannot be copied.
     """
-    name = f"{path.name}.rescued"
+    name = f"{path.name}.{_RESCUED}"
     try:
         copy = copy_database(source, path, name)
     except OSError:
@@ -64,6 +70,25 @@ def rescue(source: sqlite3.Connection, path: Path) -> Path:
             if (status.st_dev, status.st_ino) in opened:
                 beside.unlink()
     return copy
+
+
+def rescued_copies(path: Path) -> list[Path]:
+    """What `rescue` has left beside a database, the last one last."""
+    name = re.compile(rf"{re.escape(path.name)}\.{_RESCUED}(?:\.(\d+))?")
+    beside = path.parent.glob(f"{glob.escape(path.name)}.{_RESCUED}*")
+    found = {file: match for file in beside if (match := name.fullmatch(file.name))}
+    return sorted(found, key=lambda file: int(found[file][1] or 1))
+
+
+def rescue_hint(copy: Path) -> str:
+    """What a user should know about a copy that `rescue` has made of a database that is gone."""
+    return f"what the worker had recorded is in {copy.name}: rename it to have it back"
+
+
+def no_such_database(path: Path) -> UserError:
+    """The line for a database that is not there, with the copy that a worker has made of it, if any."""
+    hints = [rescue_hint(copy) for copy in rescued_copies(path)[-1:]]
+    return UserError("; ".join([f"database: {path}: there is no such file", *hints]))
 
 
 def _open_files() -> set[tuple[int, int]]:

@@ -18,6 +18,7 @@ from engine import process
 from engine.errors import UserError
 from engine.names import checked_name, checked_tags
 from engine.store.connection import connect, connect_read_only, unwritable
+from engine.store.copies import no_such_database
 from engine.store.records import Status
 from engine.store.schema import prepare
 
@@ -242,7 +243,7 @@ def purge(path: Path, *, runs: Collection[int] = (), sessions: Collection[int] =
 @contextmanager
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.exists():  # preparing would make it
-        raise UserError(f"database: {path}: there is no such file")
+        raise no_such_database(path)
     prepare(path)
     connection = connect(path)
     try:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine import process
-from engine.store.reading import SELECT_TASK, task_record
-from engine.store.recording import Event, Recorder, add_event
+from engine.store.recording import Recorder
 from engine.store.records import TaskRecord
+from engine.store.run_changes import Event, add_event
+from engine.store.steering_reading import SELECT_TASK, task_record
 
 
 class TaskQueue:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from engine.breakpoints import NotFinite
 from engine.spec import RunSpec
 from engine.store.appending import NewRow
-from engine.store.recording import Event, NewStep
+from engine.store.recording import NewStep
 from engine.store.records import SentenceRecord, StepRecord
+from engine.store.run_changes import Event
 from engine.work.active_run import ActiveRun
 from engine.work.together import Made
 

@@ -15,7 +15,7 @@ import numpy as np
 from engine.errors import UserError
 from engine.search import begin_search
 from engine.spec import RunSpec
-from engine.store.recording import InForce
+from engine.store.run_changes import InForce
 from engine.work.active_run import ActiveRun, spec_in_force
 from engine.work.fit import fit_of
 

@@ -10,8 +10,9 @@ from engine.spec import RunSpec
 from engine.store import sessions
 from engine.store.connection import connect
 from engine.store.reading import Reader
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import RunRecord, Status
+from engine.store.run_changes import Event
 from engine.store.run_watch import RunWatch
 from engine.store.writing import add_run
 

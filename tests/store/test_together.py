@@ -11,8 +11,9 @@ from engine.batched import BATCHED
 from engine.spec import RunSpec
 from engine.store.appending import NewRow
 from engine.store.reading import Reader
-from engine.store.recording import Claim, Event, NewStep, Recorder
+from engine.store.recording import Claim, NewStep, Recorder
 from engine.store.records import Status
+from engine.store.run_changes import Event
 from engine.store.writing import add_run
 
 from .conftest import step

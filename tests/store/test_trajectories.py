@@ -5,7 +5,9 @@ import math
 import os
 import sqlite3
 import struct
+import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,12 @@ import pytest
 
 from engine.errors import UserError
 from engine.spec import RunSpec, VectorInit
+from engine.store.appending import NewRow
 from engine.store.reading import Reader
-from engine.store.recording import Claim, Event, Recorder
+from engine.store.recording import ROWS_LOG_PAGES, Claim, NewStep, Recorder
 from engine.store.records import Status
+from engine.store.run_changes import Event
+from engine.store.searching import search
 from engine.store.writing import add_run
 
 from .conftest import step
@@ -283,3 +288,71 @@ def test_a_vector_to_start_from_travels_with_the_run(database: Path, recorder: R
     assert claim.run == run
     assert claim.initial is not None
     assert claim.initial.tolist() == [1, 2, 3]
+
+
+def test_a_beat_copies_the_log_that_a_recorder_of_many_rows_lets_grow(
+    database: Path, run: int, tmp_path: Path
+) -> None:
+    """What is in the database itself, without its log, is what a power cut leaves at least."""
+
+    def rows_in_file() -> int:
+        copy = tmp_path / "copy.db"
+        subprocess.run(["cp", database, copy], check=True)  # to open and close it here would drop its locks
+        with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as connection:
+            return int(connection.execute("SELECT count(*) FROM step").fetchone()[0])
+
+    recorder = Recorder(database, "cpu", report=pytest.fail, log_pages=ROWS_LOG_PAGES)
+    heart = Recorder(database, "cpu", report=pytest.fail)
+    recorder.claim(os.getpid())
+    vectors = {kind: np.zeros(100_000, np.float32) for kind in ("z", "prediction")}  # 200 pages a row
+    for number in range(8):
+        recorder.record_step(step(run, number), vectors)
+    assert rows_in_file() == 0
+    heart.beat(os.getpid())
+    assert rows_in_file() == 8
+    for number in range(8, 40):
+        recorder.record_step(step(run, number), vectors)
+    assert rows_in_file() > 8
+    recorder.close()
+    heart.close()
+
+
+def test_rows_that_are_there_and_rows_that_are_not_are_recorded_together(
+    database: Path, recorder: Recorder, claim: Claim
+) -> None:
+    other = add_run(database, RunSpec(), device="cpu", session="tests")
+    old = step(claim.run, 0, decoded_z="a", decoded_prediction="b", match=False)
+    recorder.record_step(old, {"z": np.zeros(2, np.float32)})
+    new = step(other, 0, decoded_z="a", decoded_prediction="c", match=True)
+    ones = {"z": np.ones(2, np.float32)}
+    again = old._replace(decoded_z=None, decoded_prediction=None, match=None)
+    recorder.record_steps([NewStep(NewRow(again, ones)), NewStep(NewRow(new, ones))])
+    with Reader(database) as reader:
+        assert [*reader.steps(claim.run), *reader.steps(other)] == [old, new]
+        found = {(hit.run, hit.kind, hit.text) for word in "abc" for hit in search(reader, word)}
+        z = [reader.vector(each, 0, "z") for each in (claim.run, other)]
+    assert found == {
+        (claim.run, "z", "a"),
+        (claim.run, "prediction", "b"),
+        (other, "z", "a"),
+        (other, "prediction", "c"),
+    }
+    assert all(vector is not None and vector[0] == 1 for vector in z)
+
+
+def test_a_lost_row_is_made_again_although_its_texts_and_vectors_are_there(
+    database: Path, recorder: Recorder, claim: Claim
+) -> None:
+    def record(said: str, value: float) -> None:
+        row = step(claim.run, 0, decoded_z=said, decoded_prediction=said, match=False)
+        recorder.record_step(row, {"z": np.full(2, value, np.float32)})
+
+    record("before", 1.0)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM step")
+    record("again", 2.0)
+    with Reader(database) as reader:
+        z = reader.vector(claim.run, 0, "z")
+        assert (len(search(reader, "before")), len(search(reader, "again"))) == (0, 2)
+    assert z is not None
+    assert z[0] == 2.0

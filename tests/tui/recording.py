@@ -9,8 +9,9 @@ from engine.process import boot_id
 from engine.spec import PUBLISHED_TARGET, parse_spec
 from engine.store.connection import connect
 from engine.store.reading import Reader
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import CardFigures, CommandRecord, Status, StepRecord
+from engine.store.run_changes import Event
 from engine.store.writing import add_command, add_run
 
 DIGEST = "0" * 64
