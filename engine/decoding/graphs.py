@@ -39,12 +39,8 @@ class GraphDecoder:
         self.decoder = decoder
         self._capture = capture
         self._batches: OrderedDict[tuple[int, ...], _FixedBatch] = OrderedDict()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the keys and values of all batches."""
-        with ALONE:
-            return sum(batch.nbytes for batch in self._batches.values())
+        self.nbytes = 0
+        """Bytes of the keys and values of all batches: known at once, while texts are decoded too."""
 
     def __call__(
         self, embeddings: Tensor, rows: Rows, symbols: Symbols, *, beam: int, least: int = 1
@@ -86,6 +82,7 @@ class GraphDecoder:
             self._batches.move_to_end(key)
             while len(self._batches) > MOST_BATCHES:
                 self._batches.popitem(last=False)
+            self.nbytes = sum(batch.nbytes for batch in self._batches.values())
             return self._batches[key].decode(sources, filled, last)[:count]
 
 
@@ -145,7 +142,7 @@ class _AllDone:
     def __init__(self, device: torch.device) -> None:
         # Rows that are done stay so: whatever step the answer is of, if it is yes, it is the answer.
         self._answer = torch.zeros((), dtype=torch.bool, pin_memory=device.type == "cuda")
-        self._stream_of = torch.cuda.current_stream if device.type == "cuda" else None
+        self._stream = partial(torch.cuda.current_stream, device) if device.type == "cuda" else None
         self._noted: deque[torch.cuda.Event] = deque()
 
     def forget(self) -> None:
@@ -159,8 +156,8 @@ class _AllDone:
 
     def is_known(self) -> bool:
         """After a step: what was noted some steps ago."""
-        if self._stream_of is not None:
-            self._noted.append(self._stream_of().record_event())  # type: ignore[no-untyped-call]
+        if self._stream is not None:
+            self._noted.append(self._stream().record_event())  # type: ignore[no-untyped-call]
             if len(self._noted) <= AHEAD:
                 return False
             self._noted.popleft().synchronize()

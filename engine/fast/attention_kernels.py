@@ -5,6 +5,8 @@ They read the joint projection, and write its gradient, as it lies: nothing is s
 # Triton takes a kernel's annotations for its own.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 
+from functools import cache
+
 import torch
 import triton
 import triton.language as tl
@@ -16,12 +18,24 @@ FEWEST_ROWS = 16
 MOST_VALUES = {torch.float32: 32 * 64, torch.bfloat16: 64 * 64}
 """Coordinates of a head at all positions, rounded up, that a program's registers have room for."""
 
+CAPABILITY_OF_BFLOAT16 = (8, 0)
+"""Compute capability of the first cards whose tensor cores take it."""
+
 
 def are_for(joint: Tensor, heads: int) -> bool:
     """Whether the kernels take a joint projection (N, T, 3 · D)."""
     tile, head_dim = _constants(joint, heads)
     is_power_of_two = head_dim & (head_dim - 1) == 0
-    return is_power_of_two and head_dim >= FEWEST_ROWS and tile * head_dim <= MOST_VALUES.get(joint.dtype, 0)
+    has_room = head_dim >= FEWEST_ROWS and tile * head_dim <= MOST_VALUES.get(joint.dtype, 0)
+    return is_power_of_two and has_room and _multiplies(joint.dtype, joint.device)
+
+
+@cache
+def _multiplies(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether tensor cores take such numbers: without them, bfloat16 needs too much shared memory."""
+    if dtype != torch.bfloat16 or device.type != "cuda":
+        return True
+    return torch.cuda.get_device_capability(device) >= CAPABILITY_OF_BFLOAT16
 
 
 def forward(joint: Tensor, heads: int) -> Tensor:

@@ -1,12 +1,16 @@
 """Kernels of this project's own, where a card can compile them."""
 
 import logging
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
 import torch
 
 Kernels = TypeVar("Kernels")
+
+_CARD_IS_FULL = "Triton Error [CUDA]: out of memory"
+"""What Triton says while it loads a kernel, for which the driver needs memory of its own."""
 
 
 def compiled(
@@ -34,6 +38,9 @@ def compiled(
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the compiler's, the driver's or the system's: none is a reason to stop
+        if _CARD_IS_FULL in str(error):
+            _load_again(error)
+            raise torch.OutOfMemoryError(str(error)) from error
         reason = " ".join(str(error).split())[:200]
         logging.getLogger(__name__).warning(
             "%s on %s: without kernels of its own, hence slower: %s: %s",
@@ -44,6 +51,16 @@ def compiled(
         )
         return None
     return kernels
+
+
+def _load_again(error: Exception) -> None:
+    """Have Triton load what it could not: it would go on to launch that as if it were loaded."""
+    from triton.compiler import CompiledKernel
+
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        kernel = frame.f_locals.get("self")
+        if isinstance(kernel, CompiledKernel) and kernel.module is None:
+            kernel._run = None
 
 
 def drawn(*shape: int, device: torch.device) -> torch.Tensor:

@@ -8,6 +8,7 @@ projections is made once, for all layers, and queries, keys and the norm before 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from fairseq2.models.transformer import StandardTransformerDecoderLayer, TransformerNormOrder
@@ -53,6 +54,14 @@ class FastDecoder:
 
         self.output_weight = padded(projection.weight)
         """Maps a hidden state to logits; rows of zeros follow those of the tokens. # (V', D)"""
+
+    @classmethod
+    def of(cls, model: ConditionalTransformerDecoderModel) -> "FastDecoder":
+        """The one for a model: whoever shares the model shares what is made of its weights."""
+        made = _made.get(model)
+        if made is None:
+            made = _made[model] = cls(model)
+        return made
 
     def beginning(self, tokens: Tensor) -> Tensor:
         """What does not depend on the embedding: tokens, positions, the first layer's self-attention.
@@ -107,6 +116,9 @@ class FastDecoder:
         """Causal self-attention, but for the output's bias, which is among the contexts'. # (N, T, D)"""
         joint = linear(normed, layer.query_key_value, layer.query_key_value_bias)
         return linear(causal_attention(joint, layer.heads), layer.attention_output)
+
+
+_made: WeakValueDictionary[ConditionalTransformerDecoderModel, FastDecoder] = WeakValueDictionary()
 
 
 def _checked(layer: nn.Module) -> StandardTransformerDecoderLayer:

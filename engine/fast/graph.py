@@ -34,6 +34,8 @@ class Capture(Protocol):
         """
 
 
+_CARD_IS_FULL = "CUDA error: out of memory"
+
 MOST_SHAPES = 16
 """Shapes of a course that are kept captured; the one that was used longest ago makes room."""
 
@@ -61,9 +63,16 @@ class _CudaCapture:
     def __call__(self, function: Callable[[], Result], beside: Replay | None = None) -> tuple[Replay, Result]:
         graph, stream = torch.cuda.CUDAGraph(), _capture_stream(self._device, self._of)
         pool = beside.graph.pool() if isinstance(beside, _CudaReplay) else None
-        # Other threads may go on using the card: what they do is not captured, and no reason to give up.
-        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
-            result = function()
+        before = torch.cuda.current_stream(self._device)
+        try:
+            # Other threads may go on using the card: what they do is not captured, and no reason to give up.
+            with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+                result = function()
+        except RuntimeError as error:
+            torch.cuda.set_stream(before)  # where a capture cannot be ended, torch stays on its stream
+            if _CARD_IS_FULL in str(error):  # the driver's word, who has to put the graph somewhere too
+                raise torch.OutOfMemoryError(str(error)) from error
+            raise
         return _CudaReplay(graph), result
 
 
@@ -109,7 +118,8 @@ class Repeated:
             function: the same for equal courses and shapes. Its result is overwritten by the next call.
             course: with another one than before, whatever was captured is let go of first: it holds as much
                 memory as a step takes.
-            shapes: of tensors, along the same course; several share the memory of the largest.
+            shapes: of tensors, along the same course; several share the memory of the largest. What stands
+                for them is kept as long as what was captured with them: it may hold tensors that are read.
         """
         if course != self._course:
             self._course = course
@@ -117,22 +127,32 @@ class Repeated:
             self._has_no_room.clear()
         captured = self._captured_with(function, shapes)
         if captured is None:
-            with ALONE:
-                return function()
+            return self._plainly(function, shapes)
         replay, result = captured
         replay()
         filled: Result = result
         return filled
 
+    def _plainly(self, function: Callable[[], Result], shapes: Hashable) -> Result:
+        try:
+            with ALONE:
+                return function()
+        except Exception:
+            # Not all kernels have prepared themselves, which they cannot do while they are captured.
+            self._captured.pop(shapes, None)
+            self._has_no_room.discard(shapes)
+            raise
+
     def _captured_with(self, function: Callable[[], Result], shapes: Hashable) -> tuple[Replay, Any] | None:
-        if self._capture is None or shapes in self._has_no_room:
+        if self._capture is None:
             return None
         is_new = shapes not in self._captured
         found = self._captured.setdefault(shapes, None)
         self._captured.move_to_end(shapes)
         while len(self._captured) > MOST_SHAPES:
-            self._captured.popitem(last=False)
-        if found is None and not is_new:
+            longest_ago, _ = self._captured.popitem(last=False)
+            self._has_no_room.discard(longest_ago)
+        if found is None and not is_new and shapes not in self._has_no_room:
             beside = next((replay for replay, _ in filter(None, self._captured.values())), None)
             try:
                 with ALONE:

@@ -8,6 +8,8 @@ the shapes alone decide.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
 import triton
@@ -46,7 +48,12 @@ class Tile:
 
 
 FORTH = Tile(wide=128, step=64, warps=8, stages=4)
-FORTH_OF_MANY_ROWS = Tile(wide=128, step=64, warps=8, stages=3)
+FORTH_IN_LESS_ROOM = Tile(wide=128, step=64, warps=8, stages=3)
+"""With the same sums: of many rows, and where a card has less shared memory than `FORTH` needs."""
+
+SHARED_MEMORY = 130 * 1024
+"""Bytes a program, with which a card has room for `FORTH`: some have 99 KiB, and others 163 KiB or more."""
+
 FORTH_WIDE = Tile(wide=128, step=32, warps=4, stages=5)
 """Where there are more tiles of the result than programs."""
 
@@ -95,7 +102,7 @@ def forward(inputs: Tensor, weight: Tensor, bias: Tensor | None, is_rectified: b
     rows = len(inputs)
     if rows == 1:
         return _row_forward(inputs, weight, bias, is_rectified=is_rectified)
-    tile = _forth(rows, outputs)
+    tile = _forth(rows, outputs, inputs.device)
     share, shares = _shares(outputs, dim, tile)
     parts = inputs.new_empty(shares, rows, outputs)
     with torch.cuda.device_of(inputs):  # type: ignore[no-untyped-call]
@@ -164,10 +171,19 @@ def _row_forward(inputs: Tensor, weight: Tensor, bias: Tensor | None, *, is_rect
     return result
 
 
-def _forth(rows: int, outputs: int) -> Tile:
+def _forth(rows: int, outputs: int, device: torch.device) -> Tile:
     if outputs > PROGRAMS * FORTH.wide:
         return FORTH_WIDE
-    return FORTH if rows <= MOST_ROWS_BACK else FORTH_OF_MANY_ROWS
+    return FORTH if rows <= MOST_ROWS_BACK and _has_room(device) else FORTH_IN_LESS_ROOM
+
+
+@cache
+def _has_room(device: torch.device) -> bool:
+    """Whether a card has the shared memory that `FORTH` needs; what only acts as one does."""
+    if device.type != "cuda":
+        return True
+    properties: Any = torch.cuda.get_device_properties(device)  # whose types leave this one out
+    return bool(properties.shared_memory_per_block_optin >= SHARED_MEMORY)
 
 
 def _tile_rows(rows: int) -> int:

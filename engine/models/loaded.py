@@ -273,11 +273,13 @@ class LoadedBundle:
         positions = torch.arange(1, padded.shape[1], device=self.device)  # (T,)
         mask = positions < lengths.unsqueeze(-1)
         is_padded = len({len(sequence) for sequence in sequences}) > 1
+        with ALONE:
+            beginning = self._fast_decoder.beginning(padded[:, :-1])
         return Targets(
             fed=padded[:, :-1],
             expected=padded[:, 1:],
             mask=mask,
-            beginning=self._fast_decoder.beginning(padded[:, :-1]),
+            beginning=beginning,
             lengths=tuple(len(sequence) - TARGET_CONTROL_TOKENS for sequence in sequences),
             real=mask.flatten().nonzero().squeeze(-1) if is_padded else None,
         )
@@ -316,7 +318,8 @@ class LoadedBundle:
         Returns:
             (N, S, D), in the precision of the argument.
         """
-        return self._predicted(sentences.to(self.dtype)).to(sentences.dtype)
+        with ALONE:
+            return self._predicted(sentences.to(self.dtype)).to(sentences.dtype)
 
     def logits(self, embeddings: Tensor, targets: Targets) -> Tensor:
         """Logits of the decoder under teacher forcing, each target given its embedding.
@@ -328,8 +331,9 @@ class LoadedBundle:
         Returns:
             (N, T, V), in the precision of the embeddings.
         """
-        hidden = self._fast_decoder(embeddings.to(self.dtype), targets.beginning)
-        return self._fast_decoder.logits(hidden).to(embeddings.dtype)
+        with ALONE:
+            hidden = self._fast_decoder(embeddings.to(self.dtype), targets.beginning)
+            return self._fast_decoder.logits(hidden).to(embeddings.dtype)
 
     def token_losses(self, embeddings: Tensor, targets: Targets) -> Tensor:
         """Cross-entropy of each token of the targets, each given its embedding: −log softmax(logits)[token].
@@ -341,14 +345,15 @@ class LoadedBundle:
         Returns:
             (N, T), in nats, in the precision of the embeddings; 0 in padding.
         """
-        hidden = self._hidden(embeddings.to(self.dtype), targets.beginning).flatten(0, 1)  # (N · T, D)
         tokens, real = targets.expected.flatten(), targets.real
-        if real is not None:
-            hidden, tokens = hidden.index_select(0, real), tokens.index_select(0, real)
-        decoder = self._fast_decoder
-        losses = projected_cross_entropy(
-            hidden, decoder.output_weight, tokens, vocabulary=decoder.vocabulary
-        )  # (K,)
+        with ALONE:
+            hidden = self._hidden(embeddings.to(self.dtype), targets.beginning).flatten(0, 1)  # (N · T, D)
+            if real is not None:
+                hidden, tokens = hidden.index_select(0, real), tokens.index_select(0, real)
+            decoder = self._fast_decoder
+            losses = projected_cross_entropy(
+                hidden, decoder.output_weight, tokens, vocabulary=decoder.vocabulary
+            )  # (K,)
         if real is not None:
             losses = losses.new_zeros(targets.mask.numel()).index_copy(0, real, losses)
         return losses.view_as(targets.mask).to(embeddings.dtype)
@@ -370,7 +375,7 @@ class LoadedBundle:
 
     @cached_property
     def _fast_decoder(self) -> FastDecoder:
-        return FastDecoder(self.decoder)
+        return FastDecoder.of(self.decoder)
 
     @cached_property
     def embedding_to_text(self) -> EmbeddingToTextModelPipeline:

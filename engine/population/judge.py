@@ -7,6 +7,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
+from engine.fast.alone import ALONE
 from engine.models.loaded import LoadedBundle
 from engine.objective.forward import Forward
 from engine.population.pieces import Pieces
@@ -75,7 +76,8 @@ class Judge:
             raw = raw_z[piece].detach().requires_grad_()
             z, more = effective(raw, piece)
             # No candidate's loss depends on another: the gradient of the sum is each one's own.
-            (gradient,) = torch.autograd.grad((self._loss(z) + more).sum(), raw)
+            with ALONE:
+                (gradient,) = torch.autograd.grad((self._loss(z) + more).sum(), raw)
             return gradient
 
         return self._pieces.cat(of_piece, len(raw_z))

@@ -6,6 +6,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from engine.fast.alone import ALONE
+
 Found = TypeVar("Found")
 
 
@@ -26,7 +28,8 @@ class Pieces:
                 if self._at_once == 1:
                     raise
                 self._at_once = (piece.stop - piece.start + 1) // 2
-                torch.cuda.empty_cache()
+                with ALONE:
+                    torch.cuda.empty_cache()
                 continue
             yield found
             first = piece.stop

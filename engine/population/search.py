@@ -20,6 +20,7 @@ from torch import Tensor
 
 from engine.decoding import matches
 from engine.errors import UserError
+from engine.fast.alone import ALONE
 from engine.models.loaded import LoadedBundle
 from engine.objective.terms.cosine import similarity
 from engine.population.candidates import SEEN_AT_MOST, Candidates, joined, key_of
@@ -129,7 +130,8 @@ class PopulationSearch:
         forward = forward_pass(raw, None)
         terms = self._judge.terms(forward)
         loss = self._judge.weighted(terms)  # (1,)
-        (gradient,) = torch.autograd.grad(loss.sum(), raw)
+        with ALONE:
+            (gradient,) = torch.autograd.grad(loss.sum(), raw)
         with torch.no_grad():
             token_losses = forward_pass.token_losses(forward.predictions)
         measured = {

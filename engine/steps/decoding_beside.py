@@ -16,6 +16,9 @@ from engine.steps.rows import Launched, Said
 MOST_WAIT_S = 0.1
 """A step waits no longer for others to be decoded with, unless the thread is busy."""
 
+_LOOK_UP_S = 0.1
+"""While somebody else is alone with the models, it is looked so often whether to leave."""
+
 Decode = Callable[[Sequence[Launched]], list[Said]]
 """What the rows of some steps say; they are decoded together."""
 
@@ -79,10 +82,19 @@ class DecodingBeside:
             self._decode_all(stream)
 
     def _decode_all(self, stream: "torch.cuda.Stream | None") -> None:
-        while steps := self._next():
-            with ALONE:
+        while (steps := self._next()) and self._comes_to_be_alone():
+            try:
                 self._answer(steps, stream)
+            finally:
+                ALONE.release()
             del steps
+
+    def _comes_to_be_alone(self) -> bool:
+        """Wait for that; not when this is to leave, for who waits for its end may be alone."""
+        while not ALONE.acquire(timeout=_LOOK_UP_S):
+            if self._is_leaving:
+                return False
+        return True
 
     def _next(self) -> "list[tuple[Launched, Future[Said]]]":
         """Some steps that wait, the first ones, but for those that nobody waits for; none: leave."""
@@ -140,10 +152,11 @@ class DecodingBeside:
     def _said(self, steps: Sequence[Launched], stream: "torch.cuda.Stream | None") -> list[Said]:
         for launched in steps:
             launched.sent.transfer.wait()  # for all that was launched with it, on whatever stream
-        found = self._decode(steps)
-        if stream is not None:
-            stream.synchronize()  # only then may what was read be freed, which belongs to another stream
-        return found
+        try:
+            return self._decode(steps)
+        finally:  # what is left of it after an error, too
+            if stream is not None:
+                stream.synchronize()  # only then may what was read be freed, which belongs to another stream
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -25,10 +26,8 @@ class OwnText:
     tokens: Targets | None
     """The texts, for the decoder under teacher forcing; None where nothing needs them."""
 
-    @property
-    def shapes(self) -> Hashable:
-        """Of the tensors; those of another time that are alike lie in the same places."""
-        return None if self.tokens is None else _shapes(self.tokens)
+    shapes: Hashable
+    """Stands for those of the tokens. While it is kept, tokens of these shapes go on lying where these do."""
 
 
 class OwnTexts:
@@ -42,7 +41,7 @@ class OwnTexts:
         self._needs_tokens = False
         # A step that was captured reads these where they lie.
         self._round_trips = torch.zeros(runs, bundle.dim, device=bundle.device)  # (N, D)
-        self._tokens: dict[Hashable, Targets] = {}
+        self._places: WeakValueDictionary[Hashable, Targets] = WeakValueDictionary()
 
     def need_tokens(self, needs: bool) -> None:
         """Say whether the texts are needed as tokens too."""
@@ -79,19 +78,19 @@ class OwnTexts:
     def current(self) -> OwnText:
         """What the runs were last read as; for one that was not, an empty text and zeros."""
         if self._current is None:
-            needs = self._needs_tokens
             texts = tuple(text or "" for text in self._texts)
-            tokens = self._in_place(own_tokens(self._bundle, texts, self._languages)) if needs else None
-            self._current = OwnText(texts, self._round_trips, tokens)
+            tokens, place = self._placed(texts) if self._needs_tokens else (None, None)
+            self._current = OwnText(texts, self._round_trips, tokens, shapes=place)
         return self._current
 
-    def _in_place(self, tokens: Targets) -> Targets:
-        """The same, where those lay that were alike in shape."""
-        kept = self._tokens.setdefault(_shapes(tokens), tokens)
+    def _placed(self, texts: Sequence[str]) -> tuple[Targets, Targets]:
+        """The texts as tokens, where those lie that were alike in shape; and what keeps that place."""
+        tokens = own_tokens(self._bundle, texts, self._languages)
+        place = self._places.setdefault(_shapes(tokens), tokens)
         for name in ("fed", "expected", "mask", "beginning", "real"):
-            if (tensor := getattr(kept, name)) is not None:
+            if (tensor := getattr(place, name)) is not None:
                 tensor.copy_(getattr(tokens, name))
-        return replace(kept, lengths=tokens.lengths)
+        return replace(place, lengths=tokens.lengths), place
 
 
 def _shapes(tokens: Targets) -> Hashable:

@@ -117,6 +117,7 @@ def test_whoever_decodes_is_alone_with_the_models(
 ) -> None:
     """A thread that decodes holds what the others wait for, and no two can wait for one another."""
     was_free: list[bool] = []
+    bytes_kept: list[int] = []
     found = Batch.found
 
     def is_free() -> bool:
@@ -127,6 +128,7 @@ def test_whoever_decodes_is_alone_with_the_models(
     def seen(batch: Batch) -> list[Tensor]:
         with ThreadPoolExecutor(max_workers=1) as another:
             was_free.append(another.submit(is_free).result())
+            bytes_kept.append(another.submit(lambda: graphs.nbytes).result())
         return found(batch)
 
     monkeypatch.setattr(Batch, "found", seen)
@@ -135,6 +137,7 @@ def test_whoever_decodes_is_alone_with_the_models(
     graphs(embeddings_of(bundle, 1), limits, symbols_of(bundle), beam=2)
     assert was_free == [False]
     assert is_free()
+    assert bytes_kept == [graphs.nbytes] != [0], "nobody waits for texts to know what is kept"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Which steps the decoding thread takes at once."""
 
 from concurrent.futures import Future
-from threading import Event
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from engine.fast.alone import ALONE
 from engine.models.loaded import LoadedBundle
 from engine.steps import decoding_beside
 from engine.steps.decoding_beside import DecodingBeside
@@ -86,3 +87,41 @@ def test_nor_for_long(bundle: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> 
     beside = DecodingBeside(decoding, bundle, rows_together=4)
     assert result(beside(launched(0, 1))) == [0]
     beside.close()
+
+
+class _Stream:
+    """Counts how often it was waited for."""
+
+    def __init__(self) -> None:
+        self.waited = 0
+
+    def synchronize(self) -> None:
+        self.waited += 1
+
+
+def test_what_is_left_of_texts_that_have_failed_is_waited_for_too(bundle: LoadedBundle) -> None:
+    """It reads what may be freed as soon as the error is known."""
+
+    def fails(steps: Any) -> Any:
+        raise RuntimeError("no room")
+
+    stream, said = _Stream(), Future[Any]()
+    beside = DecodingBeside(fails, bundle, rows_together=4)
+    said.set_running_or_notify_cancel()
+    beside._answer([(launched(0, 1), said)], stream)  # type: ignore[arg-type]
+    assert str(said.exception()) == "no room"
+    assert stream.waited == 1
+
+
+def test_who_is_alone_with_the_models_may_let_go_of_it(bundle: LoadedBundle) -> None:
+    """Its thread does not wait for them then, and is not waited for in vain."""
+    decoding = Decoding()
+    decoding.may_go_on.set()
+    beside = DecodingBeside(decoding, bundle, rows_together=1)
+    with ALONE:
+        beside(launched(0, 1))
+        closing = Thread(target=beside.close, daemon=True)
+        closing.start()
+        closing.join(LONG_S)
+        assert not closing.is_alive()
+    assert not decoding.began.is_set()

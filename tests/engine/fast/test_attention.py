@@ -1,6 +1,8 @@
 """Causal attention out of one projection, and its gradient: against float64 written out here."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -110,6 +112,43 @@ def test_what_the_kernels_have_room_for(
 ) -> None:
     joint = torch.empty(1, positions, 3 * 2 * head_dim, dtype=dtype)
     assert attention_kernels.are_for(joint, 2) == is_taken
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype", "is_taken"),
+    [
+        ((7, 5), torch.bfloat16, False),
+        ((7, 5), torch.float32, True),
+        ((8, 0), torch.bfloat16, True),
+        ((9, 0), torch.bfloat16, True),
+    ],
+)
+def test_bfloat16_is_for_tensor_cores_that_take_it(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype, is_taken: bool
+) -> None:
+    card = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    joint = SimpleNamespace(shape=(2, 17, 3 * 2 * 64), dtype=dtype, device=card)
+    attention_kernels._multiplies.cache_clear()
+    try:
+        assert attention_kernels.are_for(cast(Tensor, joint), 2) == is_taken
+    finally:
+        attention_kernels._multiplies.cache_clear()
+
+
+def test_what_the_kernels_are_not_for_is_no_reason_to_do_without_them() -> None:
+    """A card without bfloat16 has its float32."""
+
+    def forward(joint: Tensor, heads: int) -> Tensor:
+        assert joint.dtype == torch.float32
+        return by_torch(joint, heads)
+
+    def backward(joint: Tensor, gradient: Tensor, heads: int) -> Tensor:
+        assert joint.dtype == torch.float32
+        return expected(joint, gradient, heads)[1].to(joint.dtype)
+
+    kernels = Kernels(forward, backward, lambda joint, heads: joint.dtype == torch.float32)
+    attention.check(kernels, torch.device("cpu"))
 
 
 def test_kernels_compile_for_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

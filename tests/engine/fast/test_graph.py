@@ -1,15 +1,19 @@
 """Steps that are replayed against steps that are made plainly: the same rows, whatever changes on the way."""
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from engine import optimizer
-from engine.fast.graph import capture_on
-from engine.models.loaded import LoadedBundle
+from engine.fast import graph
+from engine.fast.graph import Replay, capture_on
+from engine.models.loaded import LoadedBundle, Targets
 from engine.models.loading import load_bundle
 from engine.optimizer import Optimization
 from engine.spec import RunSpec, with_changes
@@ -124,6 +128,58 @@ def test_texts_of_as_many_tokens_share_what_was_captured(
     assert (graphs.captures, graphs.shared, graphs.replays) == (2, 1, 14 - 2)
 
 
+class _Shapes:
+    """Stand for shapes."""
+
+
+LENGTHS: dict[str, tuple[dict[str, object], list[int], int]] = {
+    "read": ({}, [1, 2, 3, 1, 2, 2, 4, 2, 5, 4, 6], 8),
+    "read before and after a projection": (
+        {"projection.every": 3},
+        [1, 5, 2, 6, 1, 7, 2, 8, 1, 9, 2, 5, 3, 6, 1, 7, 2, 8, 2, 9, 1],
+        5,
+    ),
+}
+"""Options, the lengths of what is read, and how many of them are captured where two of them are kept."""
+
+
+@pytest.mark.parametrize(("options", "lengths", "captures"), LENGTHS.values(), ids=LENGTHS)
+def test_of_all_lengths_that_are_read_only_those_that_are_captured_are_kept(
+    bundle: LoadedBundle,
+    graphs: RecordedGraphs,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, object],
+    lengths: list[int],
+    captures: int,
+) -> None:
+    monkeypatch.setattr(graph, "MOST_SHAPES", 2)
+    tokens: list[weakref.ref[torch.Tensor]] = []
+
+    def remembered(*of: Any) -> Targets:
+        made = own_tokens(*of)
+        tokens.append(weakref.ref(made.beginning))
+        return made
+
+    own_tokens = own_text.own_tokens
+    monkeypatch.setattr(own_text, "own_tokens", remembered)
+    spec = toy_spec(weights={"ce": 1.0, "fluency": 0.5}, read_every=3, steps=30, lr=0.3, options=options)
+
+    def rows() -> list[Step]:
+        says(monkeypatch, ["a " * length for length in lengths])
+        return rows_of(Optimization([spec], bundle))
+
+    expected = plainly(monkeypatch, rows)
+    says(monkeypatch, ["a " * length for length in lengths])
+    optimization = Optimization([spec], bundle)
+    del tokens[:]
+    assert_same(rows_of(optimization), expected)
+    assert graphs.captures == captures
+    assert len(tokens) == len(lengths)
+    kept = sum(each() is not None for each in tokens)
+    assert kept == 2
+    assert optimization.done
+
+
 def test_a_text_that_is_not_repeated_is_not_captured(
     bundle: LoadedBundle, graphs: RecordedGraphs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +201,21 @@ def test_what_the_memory_does_not_hold_captured_is_done_plainly(
     monkeypatch.setattr(optimizer, "capture_on", lambda device: no_room)
     assert_same(rows_of(Optimization([toy_spec(steps=6)], bundle)), expected)
     assert tried == [1]
+
+
+def test_shapes_that_the_memory_never_holds_captured_are_not_kept_for_ever() -> None:
+    def no_room(function: Callable[[], Any], beside: Replay | None = None) -> tuple[Replay, Any]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    repeated, done = graph.Repeated(no_room), list[int]()
+    kept: weakref.WeakSet[_Shapes] = weakref.WeakSet()
+    for _ in range(2 * graph.MOST_SHAPES):
+        shapes = _Shapes()
+        kept.add(shapes)
+        for _ in range(3):
+            repeated(lambda: done.append(1), course="steps", shapes=shapes)
+    assert len(done) == 3 * 2 * graph.MOST_SHAPES
+    assert len(kept) == graph.MOST_SHAPES
 
 
 def test_several_runs_that_the_memory_does_not_hold_captured_are_for_others_to_part(
@@ -248,6 +319,70 @@ def test_a_step_of_the_embedded_models_asks_nothing_of_the_host(graphs: Recorded
     rows = rows_of(Optimization(specs, mini))
     assert rows[-1].loss < rows[0].loss
     assert graphs.captures == 1
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+def test_what_has_failed_plainly_is_done_plainly_before_it_is_captured(
+    graphs: RecordedGraphs, has_room: bool
+) -> None:
+    """What failed half-way has not prepared all kernels, which cannot be done while they are captured."""
+    fails = iter([True, False, False, False] if has_room else [False, False, True, False, False])
+    done: list[int] = []
+
+    def function() -> None:
+        done.append(graphs.captures)
+        if next(fails):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def capture(function: Callable[[], Any], beside: Replay | None = None) -> tuple[Replay, Any]:
+        if not has_room and graphs.captures == 0 and len(done) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return graphs(function, beside)
+
+    repeated = graph.Repeated(capture)
+    for _ in range(0 if has_room else 2):
+        repeated(function, course="steps")
+    with pytest.raises(torch.OutOfMemoryError):
+        repeated(function, course="steps")
+    repeated(function, course="steps")
+    assert graphs.captures == 0
+    repeated(function, course="steps")
+    assert graphs.captures == 1
+
+
+class _FailingGraph(AbstractContextManager[None]):
+    """Of a capture that cannot be ended."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __exit__(self, *error: object) -> None:
+        raise RuntimeError(self._reason)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("CUDA error: out of memory\nCUDA kernel errors might be …", torch.OutOfMemoryError),
+        ("CUDA error: operation failed due to a previous error during capture", RuntimeError),
+    ],
+)
+def test_a_capture_that_cannot_be_ended_leaves_the_thread_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, reason: str, kind: type[Exception]
+) -> None:
+    """For want of memory perhaps: the driver puts what was captured on the card."""
+    streams: list[object] = ["before"]
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: streams[-1])
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
+    monkeypatch.setattr(graph, "_capture_stream", lambda device, of: "steps")
+    monkeypatch.setattr(torch.cuda, "graph", lambda *arguments, **more: _FailingGraph(reason))
+    capture = capture_on(torch.device("cuda", 0))
+    assert capture is not None
+    with pytest.raises(RuntimeError, match=r"^CUDA error") as raised:
+        capture(lambda: streams.append("steps"))
+    assert type(raised.value) is kind
+    assert streams == ["before", "steps", "before"]
 
 
 def test_the_stand_in_refuses_what_a_card_would_wait_for() -> None:

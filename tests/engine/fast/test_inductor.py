@@ -3,6 +3,8 @@
 The backend is one that needs no compiler: what it is given is what the real one compiles.
 """
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -90,6 +92,29 @@ def test_each_shape_is_compiled_once_and_as_a_whole(compiled: LoadedBundle, comp
 def test_nothing_is_compiled_unless_it_is_asked_for(plain: LoadedBundle, compilations: list[int]) -> None:
     rows(plain)
     assert compilations == []
+
+
+@pytest.mark.usefixtures("compilations")
+def test_compiled_and_plain_passes_read_the_same_folded_weights() -> None:
+    plain = toy_bundle(seed=11)  # no other test's: its weights are known by their values
+    compiled = replace(plain, is_compiled=True)
+    for bundle in (plain, compiled):
+        rows(bundle, steps=1)
+    decoder: Any = plain.decoder.decoder
+    attentions = [layer.encoder_decoder_attn for layer in decoder.layers]
+    folded = torch.cat([each.output_proj.weight.data @ each.v_proj.weight.data for each in attentions])
+    alike = [each for each in gc.get_objects() if type(each) is Tensor and each.shape == folded.shape]
+    places = {each.data_ptr() for each in alike if torch.allclose(each, folded, atol=1e-6)}
+    assert len(places - {folded.data_ptr()}) == 1
+
+
+def test_what_is_made_of_a_decoder_does_not_keep_it() -> None:
+    bundle = toy_bundle()
+    rows(bundle, steps=1)
+    decoder = weakref.ref(bundle.decoder)
+    del bundle
+    gc.collect()
+    assert decoder() is None
 
 
 def test_what_cannot_be_compiled_is_one_line(plain: LoadedBundle, monkeypatch: pytest.MonkeyPatch) -> None:

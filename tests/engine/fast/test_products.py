@@ -1,6 +1,8 @@
 """Products of few rows and their gradients: against float64 written out here."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 
 from engine.fast import products, products_kernels
 from engine.fast.products import BY_TORCH, Kernels, kernels_on, linear, linear_relu, product_with_transpose
-from tests.engine.fast.compiling import machine_code
+from tests.engine.fast.compiling import AMPERE, compiled_for, machine_code
 from tests.engine.fast.interpreted import interpreted
 
 SHAPES = {
@@ -148,6 +150,54 @@ def test_kernels_compile_for_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (products_kernels.add_up, {"has_bias": 1, "is_rectified": 1, "block": 512}),
     ):
         assert machine_code(kernel, types, constants)
+
+
+TYPES = dict.fromkeys(("inputs", "gradient", "active", "weight", "parts"), "*fp32") | dict.fromkeys(
+    ("count", "dim", "outputs", "share"), "i32"
+)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "rows", "outputs"),
+    [("multiply", 32, 1024), ("multiply", 64, 256_256), ("multiply_back", 32, 1024)],
+)
+def test_a_program_fits_into_the_least_shared_memory_of_cards_like_ampere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str, rows: int, outputs: int
+) -> None:
+    """Those of compute capability 8.6 and 8.9."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    masked, tile = {"is_masked": 1}, products_kernels.BACK
+    if kernel == "multiply":
+        masked, tile = {}, chosen_tile(monkeypatch, kib=99, rows=rows, outputs=outputs)
+    constants = {"tile_rows": rows, "wide": tile.wide, "step": tile.step, **masked}
+    options = {"num_warps": tile.warps, "num_stages": tile.stages}
+    made = compiled_for(AMPERE, getattr(products_kernels, kernel), TYPES, constants, **options)
+    assert 0 < made.metadata.shared <= 99 * 1024
+
+
+def chosen_tile(
+    monkeypatch: pytest.MonkeyPatch, *, kib: int, rows: int, outputs: int = 1024
+) -> products_kernels.Tile:
+    """On a card with so much shared memory for a program."""
+    properties = SimpleNamespace(shared_memory_per_block_optin=kib * 1024)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    products_kernels._has_room.cache_clear()
+    try:
+        return products_kernels._forth(rows, outputs, torch.device("cuda", 0))
+    finally:
+        products_kernels._has_room.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("kib", "rows", "stages"),
+    [(64, 17, 3), (99, 17, 3), (130, 17, 4), (163, 32, 4), (227, 2, 4), (227, 33, 3)],
+)
+def test_the_room_of_a_card_decides_how_much_is_loaded_at_once_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, kib: int, rows: int, stages: int
+) -> None:
+    """What else a tile has decides about the sums."""
+    chosen = chosen_tile(monkeypatch, kib=kib, rows=rows)
+    assert chosen == replace(products_kernels.FORTH, stages=stages)
 
 
 def test_the_cpu_has_no_kernels() -> None:
