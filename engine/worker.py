@@ -12,34 +12,35 @@ import os
 import signal
 import sqlite3
 import sys
-import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from engine.batched import BATCHED, batched_detail
 from engine.environment import environment
-from engine.errors import CardTooSmallError, UserError
+from engine.errors import UserError
 from engine.search import begin_search
 from engine.spec import RunSpec
 from engine.store.connection import is_damage, network_notice, unwritable
-from engine.store.filesystem import takes_locks
-from engine.store.recording import Claim, DatabaseGoneError, Event, Recorder
+from engine.store.patient_connection import DatabaseGoneError
+from engine.store.recording import ROWS_LOG_PAGES, Claim, Recorder
 from engine.store.records import Status
+from engine.store.run_changes import Event
 from engine.store.schema import prepare
 from engine.store.task_queue import TaskQueue
 from engine.work.active_run import ActiveRun, spec_in_force
 from engine.work.active_task import TaskDesk
-from engine.work.card import Card
 from engine.work.command_desk import CommandDesk
+from engine.work.failure import card_is_lost, in_one_line
+from engine.work.lock import take_office
+from engine.work.models import Models
 from engine.work.outcome import Outcome, outcome_of
+from engine.work.presence import Presence
 from engine.work.task_runners import TaskContext
 from engine.work.together import (
     MOST_TOGETHER,
@@ -50,28 +51,23 @@ from engine.work.together import (
     ranges,
     sharing,
 )
-from engine.workerfiles import worker_lock, worker_log
-
-if TYPE_CHECKING:  # torch and the models are imported when the first run is claimed
-    from engine.models.loading import LoadedBundle
+from engine.workerfiles import worker_lock
 
 IDLE_MINUTES_VARIABLE = "SONAR_EXPLORE_IDLE_MINUTES"
 DEFAULT_IDLE_MINUTES = 10.0
 
 RUNS_TOGETHER_VARIABLE = "SONAR_EXPLORE_RUNS_TOGETHER"
 
-_SENTENCES_OF_FULL_CARD = 3
-"""What was tried, how much was asked for, and how much is free."""
-
 _POLL_S = 0.02
-_HEARTBEAT_S = 1.0
-_LOCK_PATIENCE_S = 30.0
-_LOCK_POLL_S = 0.2
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until there is nothing to do for the idle time, or until asked to leave."""
-    parser = argparse.ArgumentParser(prog="python -m engine.worker", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.worker",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--db", type=Path, required=True)
     parser.add_argument("--device", required=True, help="cpu or cuda:N")
     parser.add_argument("--idle-minutes", type=float, default=_idle_minutes())
@@ -87,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         prepare(options.db)
-        recorder = Recorder(options.db, options.device, report=report)
+        recorder = Recorder(options.db, options.device, report=report, log_pages=ROWS_LOG_PAGES)
     except UserError as error:
         report(str(error))
         return 2
@@ -96,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not recorder.keeps_log:
         report(network_notice(options.db) or f"database: {options.db}: is kept with a rollback journal")
     try:
-        if _acquire(lock, recorder, idle_timeout_s):
+        if take_office(lock, recorder, idle_timeout_s, report=report):
             together = options.runs_together or None
             Worker(recorder, idle_timeout_s=idle_timeout_s, runs_together=together).serve()
     except sqlite3.DatabaseError as error:
@@ -133,52 +129,57 @@ class Worker:
         self._runs: dict[int, ActiveRun] = {}
         self._together = Together(self._runs, asked=runs_together, report=report)
         self._joining: deque[int] = deque()
+        """Queued runs that are to be claimed next, to be stepped with what goes on."""
         self._joining_seen: object = None
+        """Of what the queue was last looked through for them: the database, and the runs that went on."""
         self._waiting: set[int] = set()
         """Runs that have been loaded and wait for those that are to be stepped with them."""
         self._commands = CommandDesk(recorder, self._runs, leave=self._leave)
+        self._presence = Presence(recorder, idle_timeout_s=idle_timeout_s, report=report)
+        self._models = Models(recorder, self._presence, report=report)
         self._tasks = TaskDesk(
             TaskQueue(recorder),
-            TaskContext(recorder.path, recorder.device, self._load_models),
+            TaskContext(recorder.path, recorder.device, self._models.of_spec),
             report=report,
             explain=self._explain,
         )
         self._is_leaving = False
-        self._card: Card | None = None
         self._last_work = time.monotonic()
 
     def serve(self) -> None:
         """Obey, claim, step; wait when there is nothing to do; leave when that has lasted too long."""
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, self._on_signal)
-        self._describe("starting")
-        stop_beating = threading.Event()
-        heart = threading.Thread(target=self._beat, args=(stop_beating,), daemon=True)
-        heart.start()
-        try:
-            for crashed in self._recorder.mark_crashed():
-                report(f"run {crashed}: its worker is gone; marked as crashed")
-            for task in TaskQueue(self._recorder).fail_lost():
-                report(f"task {task}: its worker is gone; it has failed")
-            while not self._is_leaving:
-                seen = self._recorder.data_version()  # first: what comes in from now on ends the waiting
-                if not self._recorder.is_in_place():
-                    raise DatabaseGoneError
-                if self._commands.obey():
-                    self._last_work = time.monotonic()
-                    self._describe_activity()
-                if self._work():
-                    self._last_work = time.monotonic()
-                elif time.monotonic() - self._last_work < self._idle_timeout_s:
-                    self._wait(seen)
-                elif self._sign_off("the worker left after its idle time", even_if_there_is_work=False):
-                    return
-            self._sign_off("the worker was asked to leave", even_if_there_is_work=True)
-        except DatabaseGoneError:
-            self._rescue()
-        finally:
-            stop_beating.set()
-            heart.join()
+        self._presence.describe("starting")
+        with self._presence.beating():
+            try:
+                self._fail_what_was_lost()
+                self._serve()
+            except DatabaseGoneError:
+                self._rescue()
+
+    def _fail_what_was_lost(self) -> None:
+        """Say what ended with an earlier worker that was killed."""
+        for crashed in self._recorder.mark_crashed():
+            report(f"run {crashed}: its worker is gone; marked as crashed")
+        for task in TaskQueue(self._recorder).fail_lost():
+            report(f"task {task}: its worker is gone; it has failed")
+
+    def _serve(self) -> None:
+        while not self._is_leaving:
+            seen = self._recorder.data_version()  # first: what comes in from now on ends the waiting
+            if not self._recorder.is_in_place():
+                raise DatabaseGoneError
+            if self._commands.obey():
+                self._last_work = time.monotonic()
+                self._describe_activity()
+            if self._work():
+                self._last_work = time.monotonic()
+            elif time.monotonic() - self._last_work < self._idle_timeout_s:
+                self._wait(seen)
+            elif self._sign_off("the worker left after its idle time", even_if_there_is_work=False):
+                return
+        self._sign_off("the worker was asked to leave", even_if_there_is_work=True)
 
     def _rescue(self) -> None:
         """The database is no longer behind its name: keep what only this process still has, and leave."""
@@ -243,8 +244,7 @@ class Worker:
     def _load(self, claim: Claim) -> None:
         try:
             spec = spec_in_force(claim.in_force)
-            bundle = self._load_bundle(claim.run, spec)
-            _check_weights(spec.bundle, before=claim.digest, now=bundle.digest)
+            bundle = self._models.of_claim(claim, spec)
             initial = None if claim.initial is None else claim.initial[np.newaxis]
             optimization = begin_search([spec], bundle, initial=initial, patience_s=PATIENCE_S)
             if claim.checkpoint is not None:
@@ -253,7 +253,7 @@ class Worker:
             run = ActiveRun.of(claim, bundle, optimization, self._recorder)
             runs_on = environment(str(bundle.device), is_compiled=spec.compile)
         except Exception as error:
-            self._fail(claim.run, self._recorder.next_step(claim.run), error)
+            self._end_failed(claim.run, self._recorder.next_step(claim.run), self._explain(error))
             return
         vectors = {"init": optimization.raw_initial_z[0], "target": optimization.target_vector[0]}
         self._recorder.start(
@@ -267,45 +267,6 @@ class Worker:
         self._waiting.add(run.id)
         self._describe_activity()
         report(f"run {run.id}: started at step {run.next_step}")
-
-    def _load_bundle(self, run: int, spec: RunSpec) -> "LoadedBundle":
-        report(f"run {run}: loading {spec.bundle}")
-        try:
-            return self._load_models(spec)
-        except CardTooSmallError:
-            raise  # what would fit is for the user to choose; the CPU is hardly it
-        except UserError as error:
-            if spec.device != "auto" or self._recorder.device == "cpu":
-                raise
-            self._recorder.add_event(run, None, Event("device", f"on the CPU: {error}"))
-            return self._load_models(spec, device="cpu")
-
-    def _load_models(self, spec: RunSpec, *, device: str | None = None) -> "LoadedBundle":
-        """The models of a spec; at once where this process has them already."""
-        from engine.models.loading import load_bundle
-
-        def show(part: str) -> None:
-            self._describe(f"loading {spec.bundle}: {part}")
-
-        models = load_bundle(
-            spec.bundle,
-            device=device or self._recorder.device,
-            dtype=spec.dtype,
-            encoder=spec.encoder,
-            compiled=spec.compile,
-            progress=show,
-            downloads=show,
-        )
-        self._look_at_card()
-        return models
-
-    def _look_at_card(self) -> None:
-        """Have the figures of the device's card recorded from now on; CUDA is in use now."""
-        if self._card is None and self._recorder.device != "cpu":
-            try:
-                self._card = Card.of_device(self._recorder.device)
-            except UserError as error:
-                report(str(error))
 
     def _advance(self, runs: Sequence[ActiveRun]) -> None:
         """Make a step of runs that share an optimization, and record their rows in one transaction."""
@@ -367,9 +328,6 @@ class Worker:
         report(f"run {ranges(run.id for run in runs)}: {detail}")
         self._describe_activity()
 
-    def _fail(self, run: int, step: int, error: Exception) -> None:
-        self._end_failed(run, step, self._explain(error))
-
     def _end_failed(self, run: int, step: int, reason: str) -> None:
         report(f"run {run}: failed: {reason}")
         self._recorder.end(run, step, Status.FAILED, Event("failed", reason), reason)
@@ -377,14 +335,9 @@ class Worker:
         self._describe_activity()
 
     def _explain(self, error: Exception) -> str:
-        """Put an error into one line; what nobody has foreseen goes into the log as a whole."""
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if type(error).__name__ == "OutOfMemoryError":  # torch's, which goes on with how it keeps its books
-            reason = ". ".join(reason.split(". ")[:_SENTENCES_OF_FULL_CARD]).removesuffix(".")
-        if not isinstance(error, UserError):
-            traceback.print_exception(error)
-            reason = f"{type(error).__name__}: {reason}; the whole error is in the worker's log"
-        if "CUDA error" in reason:  # the process can no longer use the card; the next worker can
+        """Put an error into one line, and leave where nothing can be computed any more."""
+        reason = in_one_line(error)
+        if card_is_lost(reason):  # the next worker can use it
             self._leave()
         return reason
 
@@ -424,64 +377,13 @@ class Worker:
         activities = [f"running {ranges(running)}"] if running else []
         if self._tasks.activity is not None:
             activities.append(self._tasks.activity)
-        self._describe(", ".join(activities) or "idle")
-
-    def _describe(self, state: str) -> None:
-        log = worker_log(self._recorder.path, self._recorder.device)
-        self._recorder.describe_worker(os.getpid(), state, self._idle_timeout_s, log)
-
-    def _beat(self, stop: threading.Event) -> None:
-        recorder: Recorder | None = None
-        while not stop.wait(_HEARTBEAT_S):
-            try:
-                recorder = recorder or Recorder(self._recorder.path, self._recorder.device, report=report)
-            except UserError as error:  # locked by another program, for now
-                report(f"heartbeat: {error}")
-                continue
-            if self._recorder.is_in_place():
-                recorder.beat(os.getpid(), self._card.figures() if self._card else None)
-        if recorder is not None:
-            recorder.close()
+        self._presence.describe(", ".join(activities) or "idle")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._leave()
 
     def _leave(self) -> None:
         self._is_leaving = True
-
-
-def _check_weights(name: str, *, before: str | None, now: str) -> None:
-    """Refuse to go on with other models than those that a run's rows are of."""
-    if before is not None and before != now:
-        raise UserError(
-            f"bundle: {name} has other weights now than when the run began ({now[:8]}, then {before[:8]}): "
-            "start a new run, from a stored z of this one if you like"
-        )
-
-
-def _acquire(lock: FileLock, recorder: Recorder, idle_timeout_s: float) -> bool:
-    """Take the lock. False: another worker is at work. One that is just leaving is waited for.
-
-    Where files cannot be locked, whoever is alive by the database holds the office.
-    """
-    deadline = time.monotonic() + _LOCK_PATIENCE_S
-    if not takes_locks(recorder.path.parent):
-        report(f"worker: files in {recorder.path.parent} cannot be locked; going by what the database says")
-        log = worker_log(recorder.path, recorder.device)
-        while not (is_taken := recorder.take_office(os.getpid(), idle_timeout_s, log)):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(_LOCK_POLL_S)
-        return is_taken
-    while time.monotonic() < deadline:
-        try:
-            lock.acquire(timeout=_LOCK_POLL_S)
-        except Timeout:
-            if recorder.another_worker_is_alive():
-                return False
-        else:
-            return True
-    return False
 
 
 def _idle_minutes() -> float:

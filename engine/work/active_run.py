@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 from engine.breakpoints import Condition, NotFinite, parse_condition
 from engine.commands import Halt, parse_halt
 from engine.spec import RunSpec, with_changes
-from engine.store.recording import Claim, InForce, Recorder, Settings
+from engine.store.recording import Claim, Recorder
 from engine.store.records import StepRecord
+from engine.store.run_changes import InForce, Settings
 from engine.work.fit import fit_of
 
 if TYPE_CHECKING:  # torch is imported when the first run is claimed

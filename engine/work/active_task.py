@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.store.records import TaskRecord
 from engine.store.task_queue import TaskQueue
-from engine.work.task_runners import Outcome, Progress, TaskContext, task_runner
+from engine.work.task_runners import Progress, TaskContext, TaskOutcome, task_runner
 
 _PROGRESS_S = 0.2
 """A task says at most so often how far it is."""
@@ -16,7 +16,7 @@ _PROGRESS_S = 0.2
 @dataclass
 class _Active:
     task: TaskRecord
-    pieces: Generator[Progress, None, Outcome]
+    pieces: Generator[Progress, None, TaskOutcome]
     reported: float = 0.0
 
 
@@ -71,18 +71,18 @@ class TaskDesk:
             self._queue.cancel(self._active.task.id, reason)
             self._leave(self._active, reason)
 
-    def _piece(self, active: _Active) -> Outcome | None:
+    def _piece(self, active: _Active) -> TaskOutcome | None:
         try:
             progress = next(active.pieces)
         except StopIteration as finished:
-            outcome: Outcome = finished.value
+            outcome: TaskOutcome = finished.value
             return outcome
         if time.monotonic() - active.reported >= _PROGRESS_S:
             active.reported = time.monotonic()
             self._queue.progress(active.task.id, progress.done, progress.total)
         return None
 
-    def _begin(self, task: TaskRecord) -> Generator[Progress, None, Outcome]:
+    def _begin(self, task: TaskRecord) -> Generator[Progress, None, TaskOutcome]:
         # Finding the runner is the first piece: it imports torch, and may fail.
         yield Progress(0)
         return (yield from task_runner(task.kind)(self._context, task))

@@ -13,8 +13,9 @@ from engine.commands import (
 )
 from engine.errors import UserError
 from engine.spec import steered
-from engine.store.recording import Event, InForce, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import CommandRecord, Status
+from engine.store.run_changes import Event, InForce
 from engine.work.active_run import ActiveRun, spec_in_force
 
 

@@ -9,10 +9,10 @@ from engine.optimizer import Optimization
 from engine.store.reading import Reader
 from engine.store.records import TaskRecord
 from engine.vector_path import Point, cosine, path_between, read_plan, result_of
-from engine.work.task_runners import Outcome, Progress, TaskContext
+from engine.work.task_runners import Progress, TaskContext, TaskOutcome
 
 
-def interpolate(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, Outcome]:
+def interpolate(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, TaskOutcome]:
     """Work out one point a piece: its texts, and the loss with the target of the first end's run."""
     with Reader(context.database) as reader:
         plan = read_plan(reader, task.arguments)
@@ -42,7 +42,7 @@ def interpolate(context: TaskContext, task: TaskRecord) -> Generator[Progress, N
             )
         )
         yield Progress(len(points), plan.points)
-    return Outcome(result_of(points))
+    return TaskOutcome(result_of(points))
 
 
 def _finite(value: float) -> float | None:

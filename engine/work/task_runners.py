@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.spec import RunSpec
-from engine.store.recording import Event
 from engine.store.records import TaskRecord
+from engine.store.run_changes import Event
 
 if TYPE_CHECKING:  # torch is imported when the first task or run needs it
     from engine.models.loaded import LoadedBundle
@@ -37,7 +37,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutcome:
     """What came of a task."""
 
     result: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Outcome:
     """What it means for the history of the task's run."""
 
 
-TaskRunner = Callable[[TaskContext, TaskRecord], Generator[Progress, None, Outcome]]
+TaskRunner = Callable[[TaskContext, TaskRecord], Generator[Progress, None, TaskOutcome]]
 """Works out one task: yields after each piece, which takes about as long as a step, and returns the outcome.
 
 It raises UserError where the task cannot be done. When it is cancelled the generator is closed.

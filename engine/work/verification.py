@@ -21,12 +21,12 @@ from engine.search import Search, begin_search
 from engine.spec import RunSpec, with_changes
 from engine.steps.step import Step
 from engine.store.reading import Reader
-from engine.store.recording import Event
 from engine.store.records import RunRecord, StepRecord, TaskRecord
+from engine.store.run_changes import Event
 from engine.store.vectors import VectorArray
 from engine.tasks import check_task
 from engine.verdict import NUMBER_TOLERANCE, VECTOR_TOLERANCE, Difference, Verdict, compare_ground
-from engine.work.task_runners import Outcome, Progress, TaskContext
+from engine.work.task_runners import Progress, TaskContext, TaskOutcome
 
 if TYPE_CHECKING:
     from engine.models.loaded import LoadedBundle
@@ -37,7 +37,7 @@ GROUND = ("torch", "fairseq2", "sonar-space", "transformers", "compiled", "devic
 _NUMBERS = ("loss", "similarity", "grad_norm", "z_norm")
 
 
-def verify(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, Outcome]:
+def verify(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, TaskOutcome]:
     """Make the rows of a run again, one a piece."""
     assert task.run is not None
     with Reader(context.database) as reader:
@@ -71,7 +71,7 @@ def verify(context: TaskContext, task: TaskRecord) -> Generator[Progress, None, 
         len(comparison.differing_steps),
         tuple(comparison.largest.values()),
     )
-    return Outcome(verdict.to_result(), Event("verified", verdict.summary, task.who))
+    return TaskOutcome(verdict.to_result(), Event("verified", verdict.summary, task.who))
 
 
 def spec_to_verify(asked: RunSpec, device: str) -> RunSpec:
@@ -179,9 +179,8 @@ class _Comparison:
         self._add(Difference(step, "row", None, "a row", None), counts=True)
 
     def _number(self, step: int, name: str, stored: float | None, now: float | None) -> None:
-        now = (
-            now if now is not None and math.isfinite(now) else None
-        )  # what is not finite is stored as nothing
+        if now is not None and not math.isfinite(now):
+            now = None  # what is not finite is stored as nothing
         if stored is None or now is None:
             self._same(step, name, stored, now)
             return

@@ -1,7 +1,6 @@
 """The figures of a worker's card, from a driver that stands in for NVIDIA's."""
 
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from engine.store.recording import Recorder
 from engine.store.records import WorkerRecord
 from engine.store.writing import add_run
 from engine.work.card import Card
-from engine.worker import Worker
+from engine.work.presence import Presence
 from tests.worker.conftest import wait_until
 
 UUID = "GPU-11111111-2222-3333-4444-555555555555"
@@ -79,17 +78,28 @@ def stored(recorder: Recorder) -> WorkerRecord:
         return reader.workers()[0]
 
 
+def use_cards(monkeypatch: pytest.MonkeyPatch, cards: dict[str, str]) -> None:
+    """The driver's names of the cards that CUDA has."""
+    import torch
+
+    monkeypatch.setattr(
+        torch.cuda,
+        "get_device_properties",
+        lambda device: SimpleNamespace(uuid=cards[device].removeprefix("GPU-")),
+    )
+
+
 def figures(worker: WorkerRecord) -> tuple[str | None, int | None, int | None, int | None]:
     return worker.device_name, worker.memory_used, worker.memory_total, worker.utilisation
 
 
-def test_the_heart_of_a_worker_records_them_anew_with_every_beat(driver: Driver, recorder: Recorder) -> None:
-    worker = Worker(recorder, idle_timeout_s=60.0)
-    worker._card = Card(UUID)
-    stop = threading.Event()
-    heart = threading.Thread(target=worker._beat, args=(stop,))
-    heart.start()
-    try:
+def test_the_heart_of_a_worker_records_them_anew_with_every_beat(
+    driver: Driver, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_cards(monkeypatch, {"cuda:1": UUID})
+    presence = Presence(recorder, idle_timeout_s=60.0, report=print)
+    presence.look_at_card()
+    with presence.beating():
         name = "NVIDIA H100 80GB HBM3"
         wait_until(lambda: stored(recorder).memory_used is not None, "figures")
         assert figures(stored(recorder)) == (name, 3 * GIB, 80 * GIB, 41)
@@ -99,9 +109,6 @@ def test_the_heart_of_a_worker_records_them_anew_with_every_beat(driver: Driver,
         driver.is_lost = True
         wait_until(lambda: stored(recorder).memory_used is None, "no figures")
         assert figures(stored(recorder)) == (None, None, None, None)
-    finally:
-        stop.set()
-        heart.join()
 
 
 def test_without_a_card_there_are_none(recorder: Recorder) -> None:
@@ -112,12 +119,7 @@ def test_without_a_card_there_are_none(recorder: Recorder) -> None:
 def test_the_card_is_the_one_that_cuda_uses_under_that_number(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
-
-    uuids = {"cuda:0": "another", "cuda:1": UUID.removeprefix("GPU-")}
-    monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuids[device])
-    )
+    use_cards(monkeypatch, {"cuda:0": "GPU-another", "cuda:1": UUID})
     found = Card.of_device("cuda:1").figures()
     assert found is not None
     assert found.memory_used == 3 * GIB
@@ -126,12 +128,14 @@ def test_the_card_is_the_one_that_cuda_uses_under_that_number(
 
 
 def test_a_worker_whose_card_the_driver_does_not_know_says_so_and_goes_on(
-    driver: Driver, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    driver: Driver, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="unknown"))
-    worker = Worker(recorder, idle_timeout_s=60.0)
-    worker._look_at_card()
-    assert "card: GPU-unknown: memory and load are not known" in capsys.readouterr().err
-    assert worker._card is None
+    use_cards(monkeypatch, {"cuda:1": "GPU-unknown"})
+    said: list[str] = []
+    presence = Presence(recorder, idle_timeout_s=60.0, report=said.append)
+    presence.look_at_card()
+    assert [line.partition(": memory and load are not known")[0] for line in said] == ["card: GPU-unknown"]
+    began = stored(recorder).heartbeat
+    with presence.beating():
+        wait_until(lambda: stored(recorder).heartbeat != began, "a heartbeat")
+    assert figures(stored(recorder)) == (None, None, None, None)

@@ -15,16 +15,17 @@ from engine.control import cancel_task, request_task, wait_for_task
 from engine.errors import UserError
 from engine.spec import RunSpec
 from engine.store.reading import Reader
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import TaskRecord
+from engine.store.run_changes import Event
 from engine.store.task_queue import TaskQueue
 from engine.store.writing import add_run
 from engine.work.active_task import TaskDesk
-from engine.work.task_runners import Outcome, Progress, TaskContext
+from engine.work.task_runners import Progress, TaskContext, TaskOutcome
 
 INTERPOLATE = {"from": [1, 0], "to": [1, 5], "points": 3, "path": "linear"}
 
-Pieces = Generator[Progress, None, Outcome]
+Pieces = Generator[Progress, None, TaskOutcome]
 
 
 class Desk:
@@ -76,7 +77,7 @@ def test_a_task_is_done_piece_by_piece_and_answered(database: Path, run: int, de
     def count(task: TaskRecord) -> Pieces:
         for done in range(3):
             yield Progress(done, 3)
-        return Outcome({"sum": 6, "of": task.arguments}, Event("verified", "all equal"))
+        return TaskOutcome({"sum": 6, "of": task.arguments}, Event("verified", "all equal"))
 
     desk.runs(count)
     task = request_task(database, "interpolate", run=run, arguments=INTERPOLATE)
@@ -109,7 +110,7 @@ def test_progress_shows_while_the_task_goes_on(
 
     def slow(task: TaskRecord) -> Pieces:
         yield Progress(4, 8)
-        return Outcome({})
+        return TaskOutcome({})
 
     desk.runs(slow)
     task = request_task(database, "interpolate", run=run, arguments=INTERPOLATE)
@@ -127,7 +128,7 @@ def test_a_task_that_raises_fails_with_one_line_and_the_next_is_done(
         yield Progress(0)
         if task.id == 1:
             raise error
-        return Outcome({"vector": np.float32(1)} if task.id == 2 else {"fine": True})
+        return TaskOutcome({"vector": np.float32(1)} if task.id == 2 else {"fine": True})
 
     desk.runs(pieces)
     tasks = [request_task(database, "interpolate", run=run, arguments=INTERPOLATE) for _ in range(3)]
