@@ -115,7 +115,11 @@ class ExplorerApp(App[object]):
 
     def run(self, *arguments: Any, **options: Any) -> object:
         """Run the app until the user leaves, then say on the shell what goes on without it."""
-        result = super().run(*arguments, **options)
+        try:
+            result = super().run(*arguments, **options)
+        finally:
+            if isinstance(self._driver, TerminalDriver):
+                self._driver.end()
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # Python drops its own handlers before it ends
         if self.farewell:

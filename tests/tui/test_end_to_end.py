@@ -11,7 +11,11 @@ import pytest
 from engine.control import queue_run
 from engine.spec import RunSpec
 from engine.store.records import Status
-from tests.tui.test_terminal import Terminal
+from tests.tui.test_terminal import (
+    Terminal,
+    assert_ends_well_without_its_terminal,
+    without_controlling_terminal,
+)
 from tests.worker.conftest import Laboratory, forked_workers, laboratory
 
 __all__ = ["forked_workers", "laboratory"]
@@ -20,7 +24,8 @@ _LONG = RunSpec(steps=1_000_000, decode_every=50, beam=1, vectors="ends")
 _STALL_S = 5.0
 _CRASH_SHOWN_S = 5.0
 
-Open = Callable[[], Terminal]
+Open = Callable[..., Terminal]
+"""Takes what the process does before it becomes the explorer."""
 
 
 @pytest.fixture
@@ -28,8 +33,8 @@ def open_explorer(laboratory: Laboratory) -> Iterator[Open]:
     """Opens the explorer on the laboratory's database, as often as one likes."""
     terminals: list[Terminal] = []
 
-    def open_one() -> Terminal:
-        terminals.append(Terminal(laboratory.database))
+    def open_one(before_it_starts: Callable[[], None] | None = None) -> Terminal:
+        terminals.append(Terminal(laboratory.database, before_it_starts=before_it_starts))
         return terminals[-1]
 
     yield open_one
@@ -84,8 +89,10 @@ def test_the_terminal_hangs_up_and_the_user_comes_back_to_the_same_run(
     first.assert_restored()
     left_at = shown_step(first)
     laboratory.wait_for_step(run, left_at + 50)
-    second = open_explorer()
+    second = open_explorer(without_controlling_terminal)
     second.expect(lambda: shown_step(second) > left_at)
+    assert_ends_well_without_its_terminal(second)
+    laboratory.wait_for_step(run, shown_step(second) + 50)
     assert laboratory.worker() is not None
     assert worker is not None
     assert laboratory.worker().pid == worker.pid  # type: ignore[union-attr]

@@ -1,12 +1,14 @@
 """The app in a real pseudo-terminal: it leaves cleanly, whoever ends it, and puts the terminal back."""
 
 import base64
+import fcntl
 import os
 import re
 import signal
 import sys
+import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,14 +25,33 @@ _COLUMNS, _LINES = 100, 30
 _DEADLINE_S = 60.0
 _STALLED_ROWS, _STEP_S = 1000, 0.01
 
+_GIVEN_BACK = b"\x1b[?1049l\x1b[?25h\x1b[?1004l"
+"""The last that a terminal gets: the shell's screen, the cursor, no more reports of focus."""
+
+_WITHOUT_ITS_END_OF_INPUT = """
+from textual.drivers.linux_driver import LinuxDriver
+from tui.cli import main
+
+LinuxDriver.disable_input = lambda driver: driver._disable_mouse_support()
+main()
+"""
+"""The explorer on a Textual that does not tell the input thread to end."""
+
 
 class Terminal:
     """A process on a pseudo-terminal, whose output an emulator draws."""
 
-    def __init__(self, database: Path, *flags: str) -> None:
+    def __init__(
+        self,
+        database: Path,
+        *flags: str,
+        program: Sequence[str] = ("-m", "tui"),
+        before_it_starts: Callable[[], None] | None = None,
+    ) -> None:
         self.process = pexpect.spawn(
             sys.executable,
-            ["-m", "tui", "--db", str(database), *flags],
+            [*program, "--db", str(database), *flags],
+            preexec_fn=before_it_starts,
             dimensions=(_LINES, _COLUMNS),
             env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
             timeout=_DEADLINE_S,
@@ -61,6 +82,15 @@ class Terminal:
         while not condition():
             assert self.read(), f"it ended; the screen:\n{self.text}"
             assert time.monotonic() < deadline, f"it did not come to that; the screen:\n{self.text}"
+
+    def forget(self) -> None:
+        """Clear the screen, so that only what is painted from now on is seen."""
+        self._screen.reset()
+
+    def is_stopped(self) -> bool:
+        """Whether the process stands still until it is told to continue."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text("ascii")
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     def catches(self, number: signal.Signals) -> bool:
         """Whether the process has a handler for a signal."""
@@ -94,6 +124,13 @@ def terminal(database: Path, recording: Recording) -> Iterator[Terminal]:
     terminal.expect(lambda: "step 30 of 100" in terminal.text)
     yield terminal
     terminal.process.close(force=True)
+
+
+def without_controlling_terminal() -> None:
+    """Let no signal tell this process, which leads its session, when its terminal hangs up."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # giving it up sends one
+    fcntl.ioctl(0, termios.TIOCNOTTY)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def assert_ends_well_without_its_terminal(terminal: Terminal) -> None:
@@ -135,6 +172,52 @@ def test_a_terminal_that_goes_away_while_the_screen_opens_ends_it(database: Path
     terminal = Terminal(database)
     terminal.expect(lambda: terminal.catches(signal.SIGHUP))  # it has much to say to the terminal yet
     assert_ends_well_without_its_terminal(terminal)
+
+
+def test_a_terminal_that_goes_away_without_a_signal_ends_the_screen(
+    database: Path, recording: Recording
+) -> None:
+    run = recording.begin()
+    recording.steps(run, published_like_rows(run, 31))
+    terminal = Terminal(database, before_it_starts=without_controlling_terminal)
+    terminal.expect(lambda: "step 30 of 100" in terminal.text)
+    terminal.process.send("l")  # the list goes away, and the table gets the keys
+    terminal.expect(lambda: "▾ today" not in terminal.text)
+    assert_ends_well_without_its_terminal(terminal)
+    kept = ViewMemory(database).load()
+    assert (kept.run, kept.pane, kept.list_hidden) == (1, "table", True)
+
+
+def test_a_process_that_was_stopped_takes_its_terminal_again(terminal: Terminal) -> None:
+    terminal.process.kill(signal.SIGTSTP)
+    terminal.expect(terminal.is_stopped)
+    terminal.expect(lambda: terminal.output.endswith(_GIVEN_BACK))
+    terminal.forget()
+    terminal.process.kill(signal.SIGCONT)
+    terminal.expect(lambda: "step 30 of 100" in terminal.text)
+    terminal.process.send("q")
+    assert terminal.exit_status() == 0
+    terminal.assert_restored()
+
+
+def test_going_on_without_having_been_stopped_paints_the_screen_again(terminal: Terminal) -> None:
+    for _ in range(3):
+        terminal.forget()
+        terminal.process.kill(signal.SIGCONT)
+        terminal.expect(lambda: "step 30 of 100" in terminal.text)
+    assert_ends_well_without_its_terminal(terminal)
+
+
+def test_an_input_thread_that_was_missed_does_not_keep_the_process(
+    database: Path, recording: Recording
+) -> None:
+    run = recording.begin()
+    recording.steps(run, published_like_rows(run, 31))
+    terminal = Terminal(database, program=("-c", _WITHOUT_ITS_END_OF_INPUT))
+    terminal.expect(lambda: "step 30 of 100" in terminal.text)
+    terminal.process.kill(signal.SIGTERM)
+    assert terminal.exit_status() == 0
+    terminal.assert_restored()
 
 
 def test_a_screen_at_rest_sends_nothing(database: Path, recording: Recording) -> None:
