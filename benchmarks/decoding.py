@@ -124,7 +124,11 @@ def report(bundle: LoadedBundle, count: int, rows: Sequence[int] = ROWS) -> None
 
 def main() -> None:
     """Load a bundle and print the report."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.decoding",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--bundle", default="mini")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="float32")

@@ -6,11 +6,13 @@ Starts `python -m tui` in a pseudo-terminal on the database that it would open, 
 is on the screen.
 """
 
+import argparse
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pexpect
@@ -54,9 +56,15 @@ def _first_paint_s(environment: dict[str, str]) -> float:
     return painted_s
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the median of some starts, after one that warms the disk cache."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.first_paint",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", metavar="RUNS", nargs="?", type=int, default=7, help="starts (%(default)s)")
+    runs = parser.parse_args(arguments).runs
     first_paint_s()
     seconds = sorted(first_paint_s() for _ in range(runs))
     middle = statistics.median(seconds)

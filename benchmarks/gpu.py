@@ -422,7 +422,11 @@ def report(entries: list[Entry], device: torch.device, sizes: Sizes) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the table where that is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--mini", action="store_true", help="sizes of the embedded models")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=40, help="that are measured in each line")

@@ -52,7 +52,11 @@ _GIB = 2**30
 
 def main() -> None:
     """Write the checkpoints, have them loaded, print what it took."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loading", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.loading",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--generator", choices=GENERATORS, default="100m")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", default="cpu")

@@ -5,9 +5,10 @@
 A timer wakes every 20 ms; how late it is goes into REPORT, one number of milliseconds a line, on leaving.
 """
 
+import argparse
 import asyncio
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import tui.app
@@ -36,11 +37,19 @@ class WatchedApp(ExplorerApp):
             self.lags_ms.append((time.perf_counter() - due) * 1e3)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the app until it is left, then write the report."""
-    app = WatchedApp(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.loop_lag",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("database", metavar="DATABASE", type=Path)
+    parser.add_argument("report", metavar="REPORT", type=Path)
+    options = parser.parse_args(arguments)
+    app = WatchedApp(options.database)
     app.run()
-    Path(sys.argv[2]).write_text("\n".join(f"{lag:.2f}" for lag in app.lags_ms))
+    options.report.write_text("\n".join(f"{lag:.2f}" for lag in app.lags_ms))
 
 
 if __name__ == "__main__":

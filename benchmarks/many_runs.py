@@ -4,12 +4,12 @@ The screen runs in a pseudo-terminal; the times of the screen are from a key, or
 on the terminal.
 """
 
+import argparse
 import math
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -152,9 +152,15 @@ def _best_s(read: Callable[[], object]) -> float:
     return min(times_s)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print each number beside its bound."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.many_runs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", metavar="RUNS", nargs="?", type=int, default=RUNS, help="(%(default)s)")
+    runs = parser.parse_args(arguments).runs
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "many.db"
         save_many(database, runs)

@@ -4,6 +4,7 @@ The numbers come from the app in a pseudo-terminal, watching a database that ano
 only the cost of an appended row is taken inside the app, without a terminal.
 """
 
+import argparse
 import asyncio
 import contextlib
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pexpect
@@ -216,8 +217,14 @@ MEASUREMENTS: tuple[Callable[[Path], Iterator[Measurement]], ...] = (
 )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print each number beside its bound."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.viewer",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         for measure in MEASUREMENTS:
             for what, value, unit, bound in measure(Path(folder)):

@@ -100,6 +100,7 @@ def parse_settings(arguments: Mapping[str, Any]) -> Settings:
     Raises:
         UserError: something else, nothing, or neither a number nor a schedule.
     """
+    from engine.objective import TERMS
     from engine.spec import check_lr
 
     weights = arguments.get("weights", {})
@@ -107,7 +108,9 @@ def parse_settings(arguments: Mapping[str, Any]) -> Settings:
         raise UserError(f"weights: {weights!r:.40}: should be numbers by the names of terms")
     if not arguments or set(arguments) - {"lr", "weights"} or ("weights" in arguments and not weights):
         others = ", ".join(name for name in arguments if name not in ("lr", "weights")) or "nothing"
-        raise UserError(f"set: {others} cannot be set; what can be is lr and weights")
+        raise UserError(
+            f"set: {others} cannot be set; what can be is lr and the weights of {', '.join(TERMS)}"
+        )
     given = {**weights, **({"lr": arguments["lr"]} if "lr" in arguments else {})}
     numbers: dict[str, float] = {}
     schedules: dict[str, str] = {}

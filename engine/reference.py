@@ -37,7 +37,11 @@ _PATIENCE_S = 300.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the database anew; the file takes its name when it is whole."""
-    parser = argparse.ArgumentParser(prog="python -m engine.reference", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.reference",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("database", type=Path, help="file to make; one that is there is replaced")
     target: Path = parser.parse_args(arguments).database.resolve()
     try:

@@ -15,6 +15,8 @@ from engine.store.records import Status
 from engine.store.tables import BreakPoint
 from engine.store.writing import new_run, transaction
 
+_TERMS = "ce, cosine, mse, anchor, fluency, prior"
+
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, str]]:
@@ -104,8 +106,8 @@ def test_a_vector_that_is_not_there_is_named(tmp_path: Path, started: list[tuple
     ("kind", "arguments", "line"),
     [
         ("fly", {}, "command: 'fly' is unknown; there are pause, resume, stop, set, extend, break, unbreak"),
-        ("set", {}, "set: nothing cannot be set; what can be is lr and weights"),
-        ("set", {"beam": 3}, "set: beam cannot be set; what can be is lr and weights"),
+        ("set", {}, f"set: nothing cannot be set; what can be is lr and the weights of {_TERMS}"),
+        ("set", {"beam": 3}, f"set: beam cannot be set; what can be is lr and the weights of {_TERMS}"),
         ("set", {"lr": 0.1, "beam": 3}, "set: beam cannot be set"),
         ("set", {"weights": {}}, "set: nothing cannot be set"),
         ("set", {"weights": 3}, "weights: 3: should be numbers by the names of terms"),

@@ -1,10 +1,10 @@
 """Is the file that is being looked at still the one of that name? What to say when it is not."""
 
 import contextlib
-import glob
 from pathlib import Path
 
 from engine.errors import UserError
+from engine.store.copies import rescue_hint, rescued_copies
 from engine.store.filesystem import Files, files_of
 
 
@@ -54,7 +54,7 @@ class DatabaseFile:
                 self.notice = (
                     f"database: {self._path}: was replaced; what the worker had recorded is in {rescued.name}"
                 )
-            self._rescued = self._all_rescued()
+            self._rescued = set(rescued_copies(self._path))
         self._files = now
         return True
 
@@ -63,11 +63,9 @@ class DatabaseFile:
         rescued = self._newly_rescued()
         if rescued is None:
             return f"{said}; the next run makes a new one"
-        return f"{said}; what the worker had recorded is in {rescued.name}: rename it to have it back"
+        return f"{said}; {rescue_hint(rescued)}"
 
     def _newly_rescued(self) -> Path | None:
         """A copy that a worker has made of the file since it was opened."""
-        return max(self._all_rescued() - self._rescued, default=None)
-
-    def _all_rescued(self) -> set[Path]:
-        return set(self._path.parent.glob(f"{glob.escape(self._path.name)}.rescued*"))
+        new = [copy for copy in rescued_copies(self._path) if copy not in self._rescued]
+        return new[-1] if new else None

@@ -33,7 +33,11 @@ _MOST_TOKENS = 64
 
 def main(arguments: list[str] | None = None) -> int:
     """Print `{"progress": …}` while it loads, then `{"found": {…}}`, or `{"error": …}` and return 2."""
-    parser = argparse.ArgumentParser(prog="python -m engine.apart.bundle_check", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.apart.bundle_check",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("name")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="float32")

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,6 +67,30 @@ def parts_of(bundle: Bundle, cards: Mapping[str, Card] = CARDS) -> list[Part]:
         _file_part("tokenizer", tokenizer, cards, "tokenizer"),
         _generator_part(bundle),
     ]
+
+
+def check_paths(bundle: Bundle) -> None:
+    """Refuse a bundle if any part is given as a path where it is not, before another is loaded or downloaded.
+
+    Raises:
+        UserError: one line that names each such path.
+    """
+    try:
+        missing = list(_missing_paths(bundle))
+    except OSError as error:
+        raise UserError(f"bundle: {bundle.name}: {error.filename}: {error.strerror}") from error
+    if missing:
+        raise UserError("; ".join(missing))
+
+
+def may_need_download(name: str, bundle: Bundle) -> bool:
+    """Whether a part (encoder, decoder or generator) is not here, or only fairseq2 can tell."""
+    if name == "generator":
+        return not _generator_part(bundle).is_here
+    source: str = getattr(bundle, name)
+    if is_card(source) and source not in CARDS:
+        return True
+    return not _file_part(name, source, CARDS, "checkpoint").is_here
 
 
 def fetch(part: Part, *, revision: str | None) -> Path:
@@ -148,6 +172,26 @@ def _generator_part(bundle: Bundle) -> Part:
     return Part(
         "generator", source, f"hf://{source}", path, place, *_sizes(path, bundle.about_bytes, partial)
     )
+
+
+def _missing_paths(bundle: Bundle) -> Iterator[str]:
+    """What to say of each part that is given as a path where it is not, or not whole."""
+    files = {"encoder": bundle.encoder, "decoder": bundle.decoder, "tokenizer": bundle.tokenizer}
+    for name, source in files.items():
+        if source is not None and is_path(source) and not Path(source).exists():
+            yield f"{name}: {source}: no such file"
+    directory = Path(bundle.generator)
+    if not is_path(bundle.generator):
+        return
+    if not directory.is_dir():
+        yield f"generator: {directory}: no such directory"
+    elif not (directory / CONFIG_FILE).is_file():
+        yield f"generator: {directory / CONFIG_FILE}: no such file"
+    else:
+        try:
+            weight_files(directory)
+        except UserError as error:
+            yield f"generator: {error}"
 
 
 def _sizes(path: Path | None, about: int | None, partial: int) -> tuple[int | None, int]:

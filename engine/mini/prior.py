@@ -85,7 +85,11 @@ def embed_all(texts: Sequence[str]) -> Tensor:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m engine.mini.prior", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.mini.prior",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("corpus", type=Path, metavar="CORPUS_DIR")
     parser.add_argument("--to", type=Path, default=WEIGHTS / PRIOR_FILE, help="the file that is written")
     given = parser.parse_args(arguments)

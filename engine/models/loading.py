@@ -15,9 +15,11 @@ from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderMode
 from torch import nn
 
 from engine.bundles import Bundle, find_bundle, is_path
+from engine.catalog.bundle_parts import check_paths, may_need_download
 from engine.catalog.downloads import Progress, fetch_generator, local_generator
 from engine.compiler import check_compiler
 from engine.errors import CardTooSmallError, UserError
+from engine.fast.alone import ALONE
 from engine.fast.padded import padded
 from engine.models.digest import FileIdentity, WeightsDigest
 from engine.models.generator import SonarLLM
@@ -142,13 +144,19 @@ def _load(
     downloads: Progress | None,
     wrong_digest: Callable[[str], None] | None,
 ) -> LoadedBundle:
-    progress("finding generator, or downloading it")  # first: it is the part that most often is not here
+    check_paths(bundle)
+
+    def say_finding(part: str) -> None:
+        if may_need_download(part, bundle):
+            progress(f"finding {part}, or downloading it")
+
+    say_finding("generator")  # first: it is the part that most often is not here
     generator_directory = _generator_directory(bundle, downloads)
     progress("loading tokenizer")
     tokenizers = find_tokenizers(bundle)
-    progress("finding encoder, or downloading it")
+    say_finding("encoder")
     encoder = find_part("encoder", bundle, progress=downloads)
-    progress("finding decoder, or downloading it")
+    say_finding("decoder")
     decoder = find_part("decoder", bundle, progress=downloads)
     parts = {
         "encoder": _Placed(*encoder.open(), encoder_device),
@@ -245,7 +253,8 @@ def _make_room(
         _loaded.clear()
         _compiled.clear()
         gc.collect()
-        torch.cuda.empty_cache()
+        with ALONE:
+            torch.cuda.empty_cache()
         check()
 
 

@@ -128,11 +128,12 @@ def test_a_generator_in_several_files_is_one(mini: LoadedBundle, tmp_path: Path)
     described(generator=str(tmp_path))
     assert load_bundle("own", device="cpu", dtype="bfloat16").digest == mini.digest
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
-    assert refusal() == f"{tmp_path}: model-00002-of-00002.safetensors missing, which {index.name} names"
+    line = f"{tmp_path}: model-00002-of-00002.safetensors missing, which {index.name} names"
+    assert refusal() == f"generator: {line}"
     index.write_text(json.dumps({"weight_map": {"a": "../../secret.safetensors"}}))
-    assert refusal() == f"{index}: should name safetensors files beside it"
+    assert refusal() == f"generator: {index}: should name safetensors files beside it"
     index.write_text("{")
-    assert refusal() == f"{index}: not an index of safetensors files"
+    assert refusal() == f"generator: {index}: not an index of safetensors files"
 
 
 def test_a_changed_weight_is_another_digest_though_the_file_has_its_name(tmp_path: Path) -> None:
@@ -212,12 +213,41 @@ def test_files_that_are_no_checkpoint_are_named(tmp_path: Path) -> None:
             {"max_tokens": 9999},
             "bundle: own: max_tokens 9999; the encoder takes at most ",
         ),
-        ({"prior": "/nowhere.safetensors", "generator": "/nowhere"}, "/nowhere/config.json: cannot be read"),
+        (
+            {"prior": "/nowhere.safetensors", "generator": "/nowhere"},
+            "generator: /nowhere: no such directory",
+        ),
+        ({"generator": str(WEIGHTS)}, f"generator: {WEIGHTS / 'config.json'}: no such file"),
     ],
 )
 def test_parts_that_cannot_be_loaded_are_named(entries: dict[str, object], line: str) -> None:
     described(**entries)
     assert refusal().startswith(line)
+
+
+def test_every_path_that_is_missing_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((GENERATOR / "config.json").read_bytes())
+    described(decoder="/gone.pt", tokenizer="/gone.model", generator=str(tmp_path))
+    said: list[str] = []
+    with pytest.raises(UserError) as raised:
+        load_bundle("own", device="cpu", progress=said.append)
+    assert str(raised.value) == (
+        "decoder: /gone.pt: no such file; tokenizer: /gone.model: no such file; generator: "
+        f"{tmp_path}: holds no weights: expected model.safetensors or pytorch_model.bin"
+    )
+    assert said == []
+
+
+def test_a_download_is_spoken_of_only_where_there_may_be_one() -> None:
+    said: list[str] = []
+    described(max_tokens=127)  # no other test has loaded this one
+    load_bundle("own", device="cpu", progress=said.append)
+    assert said == ["loading tokenizer", "loading encoder", "loading decoder", "loading generator"]
+    said.clear()
+    described(decoder="no_such_card")
+    with pytest.raises(UserError):
+        load_bundle("own", device="cpu", progress=said.append)
+    assert said == ["loading tokenizer", "finding decoder, or downloading it"]
 
 
 def test_parts_of_several_dimensions_do_not_belong_together(tmp_path: Path) -> None:

@@ -66,19 +66,19 @@ def sharded_generator(folder: Path) -> dict[str, bytes]:
 def test_what_was_interrupted_goes_on_and_is_then_loaded_without_a_network(
     served: FileServer, tmp_path: Path
 ) -> None:
-    served.breaks_off = {"encoder.pt": BREAK}
+    shard = "model-00002-of-00002.safetensors"
+    served.breaks_off = {"encoder.pt": BREAK, shard: BREAK}
     online = {"HF_ENDPOINT": served.address}
     broken = run_program("bundles", "fetch", "served", environment=online)
     assert broken.returncode == 2
     last = broken.stderr.splitlines()[-1]
     assert f"encoder: {served.address}/encoder.pt: " in last
     assert "10.5 MB of it are here" in last
+    assert "; generator: someone/served is neither here nor within reach" in last
+    assert [line.split()[0] for line in broken.stdout.splitlines()] == ["decoder", "tokenizer"]
     listed = run_program("bundles").stdout.splitlines()
     assert "not here; 10.5 MB of it fetched" in next(line for line in listed if "/encoder.pt" in line)
 
-    shard = "model-00002-of-00002.safetensors"
-    served.breaks_off = {shard: BREAK}
-    assert run_program("bundles", "fetch", "served", environment=online).returncode == 2
     fetched = run_program("bundles", "fetch", "served", environment=online)
     assert fetched.returncode == 0, fetched.stderr
     assert ("encoder.pt", f"bytes={CHUNK}-") in served.ranges
@@ -107,6 +107,7 @@ def test_what_was_interrupted_goes_on_and_is_then_loaded_without_a_network(
     offline = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     report = run_program("bundles", "check", "served", "--format", "json", environment=offline)
     assert report.returncode == 0, report.stderr
+    assert "downloading" not in report.stderr
     found = json.loads(report.stdout)
     assert found["digest"] == MINI_DIGEST
     assert [trip["came_back"] for trip in found["round_trips"]] == [
@@ -136,6 +137,22 @@ def test_offline_it_says_what_is_missing_and_where_to_put_it(tmp_path: Path) -> 
     assert "encoder: http://127.0.0.1:" in line
     assert "HF_HUB_OFFLINE is set" in line
     assert f"put it into {tmp_path / 'fairseq2'}" in line
+    for part in ("decoder", "generator"):  # what is missing besides is said at once
+        assert f"; {part}: " in line
+
+
+@pytest.mark.parametrize("verb", ["fetch", "check"])
+def test_paths_that_are_missing_are_said_before_anything_is_fetched(served: FileServer, verb: str) -> None:
+    configure(
+        f'[bundles.served]\nencoder = "{served.address}/encoder.pt"\ndecoder = "/gone.pt"\n'
+        'generator = "/gone"\narchitecture = "mini"\n'
+    )
+    answer = run_program("bundles", verb, "served")
+    assert answer.returncode == 2
+    assert answer.stderr == (
+        "sonar-explore: decoder: /gone.pt: no such file; generator: /gone: no such directory\n"
+    )
+    assert (answer.stdout, served.ranges) == ("", [])
 
 
 def test_a_revision_is_fetched_beside_the_main_branch(served: FileServer, tmp_path: Path) -> None:

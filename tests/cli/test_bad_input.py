@@ -184,7 +184,10 @@ def test_every_text_of_a_list_is_measured(call: Call, tmp_path: Path) -> None:
         (["set", "1", "lr=fast"], "lr: 'fast': should be a number"),
         (["set", "1", "lr=-1"], "lr: -1: a learning rate is above 0 and at most 1000"),
         (["set", "1", "lr=nan"], "lr: nan: a learning rate is above 0 and at most 1000"),
-        (["set", "1", "beam=3"], "set: beam cannot be set; what can be is lr and weights"),
+        (
+            ["set", "1", "beam=3"],
+            "set: beam cannot be set; what can be is lr and the weights of ce, cosine, mse, ",
+        ),
         (["run", "--init-vector", "99:0"], "run: there is no run 99 in"),
         (["run", "--init-vector", "1:77"], "init: run 1 has no stored z for step 77"),
     ],
@@ -247,6 +250,22 @@ def test_a_missing_database_is_not_made_by_looking(call: Call, tmp_path: Path) -
         answer = call(*arguments, "--db", tmp_path / "none.db")
         _check_is_one_line(answer.code, answer.out, answer.err, "none.db: there is no such file")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["worker", "status"], ["sessions", "delete", "--run", "1", "--yes"]]
+)
+def test_a_database_that_is_gone_is_told_where_a_worker_saved_it(
+    call: Call, tmp_path: Path, arguments: list[str]
+) -> None:
+    for copy in ("none.db.rescued.9", "none.db.rescued.10", "none.db.rescued", "none.db.rescued.10-shm"):
+        (tmp_path / copy).touch()
+    answer = call(*arguments, "--db", tmp_path / "none.db")
+    line = (
+        f"database: {tmp_path / 'none.db'}: there is no such file; what the worker had recorded is in "
+        "none.db.rescued.10: rename it to have it back\n"
+    )
+    _check_is_one_line(answer.code, answer.out, answer.err, line)
 
 
 def test_a_newer_database_can_be_read_and_not_written(call: Call, database: Path) -> None:

@@ -57,17 +57,25 @@ def fetch(
 ) -> None:
     """Download what is missing of a bundle; what was interrupted goes on where it stopped."""
     from engine.bundles import find_bundle
-    from engine.catalog.bundle_parts import cards_of, parts_of
+    from engine.catalog.bundle_parts import cards_of, check_paths, parts_of
     from engine.catalog.bundle_parts import fetch as fetch_part
 
     bundle = find_bundle(name)
+    check_paths(bundle)
     chosen = revision or bundle.revision
     parts = parts_of(bundle, cards_of([bundle]))
     if revision is not None and not any(part.name == "generator" and part.address for part in parts):
         raise UserError(f"--revision: the generator of {name} is a directory, {bundle.generator}")
+    out_of_reach = []
     for part in parts:
-        path = fetch_part(part, revision=chosen)
-        typer.echo(f"{part.name:<9}  {safe_text(str(path))}")
+        try:
+            path = fetch_part(part, revision=chosen)
+        except UserError as error:
+            out_of_reach.append(str(error))
+        else:
+            typer.echo(f"{part.name:<9}  {safe_text(str(path))}")
+    if out_of_reach:
+        raise UserError("; ".join(out_of_reach))
     if revision is not None and revision != bundle.revision:
         typer.echo(
             f"to run it, give it a name in config.toml: [bundles.NAME], generator = "
@@ -100,10 +108,11 @@ def check(
     Exit code 1 if fewer than half of the sentences come back.
     """
     from engine.bundles import find_bundle
+    from engine.catalog.bundle_parts import check_paths
     from engine.spec import parse_spec
     from tui.bundle_lines import is_well, report_lines, try_out
 
-    find_bundle(name)
+    check_paths(find_bundle(name))
     parse_spec(device=device, dtype=dtype, encoder=encoder)
     found = try_out(
         name,
