@@ -108,7 +108,7 @@ class Bound(Condition):
         return self._holds(row) and not (before is not None and self._holds(before))
 
     def describe(self, row: StepRecord) -> str:
-        return f"{self}: {_number(row, self.name):.4g} at step {row.step}"
+        return f"{self}: {_number(row, self.name):z.4g} at step {row.step}"
 
     def _holds(self, row: StepRecord) -> bool:
         number = _number(row, self.name)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from engine.store.reading import STEP_COLUMNS, Reader, sentence_records, step_records
+from engine.store.reading import Reader
 from engine.store.records import RunRecord, StepRecord
+from engine.store.trajectory_reading import STEP_COLUMNS, sentence_records, step_records
 
 PAGE_ROWS = 500
 """Rows that are read at a time."""
@@ -218,7 +219,7 @@ def headline(run: RunRecord, newest: GapRow | None) -> str:
         return (
             "no row has been decoded yet" if run.origin == "recorded" else "the publication has no such row"
         )
-    where = "" if newest.round_trip is None else f" (round trip {newest.round_trip:.2f})"
+    where = "" if newest.round_trip is None else f" (round trip {newest.round_trip:z.2f})"
     if newest.reread_match is None:
         says = "the model says the target from z" if newest.match else "the model does not say the target yet"
         return f"{says}; what it says from the text of z was not measured{where}"

@@ -13,7 +13,7 @@ from engine.comparison.predictions import Prediction
 from engine.comparison.projection import Plane
 from engine.store.records import RunRecord
 from tui.circle import following
-from tui.numbers import MISSING
+from tui.numbers import MISSING, similarity_text
 from tui.row_details import marked
 from tui.run_names import home_text
 from tui.text import fit_text, safe_text
@@ -58,7 +58,7 @@ def value_text(value: Value) -> str:
     """A value of a field as one harmless line."""
     if value is None:
         return MISSING
-    return f"{value:g}" if isinstance(value, float) else safe_text(str(value))
+    return f"{value:zg}" if isinstance(value, float) else safe_text(str(value))
 
 
 def reference_name(row: CosineRow, runs: int) -> str:
@@ -184,7 +184,7 @@ def cosine_lines(matrix: Cosines, width: int) -> list[Line]:
 
 
 def _cosine_text(value: float | None) -> str:
-    return (MISSING if value is None else f"{value:.3f}").rjust(_COSINE)
+    return similarity_text(value).rjust(_COSINE)
 
 
 def _other(run: RunRecord, first: Prediction, against: Against) -> str | None:

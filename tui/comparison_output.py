@@ -25,6 +25,7 @@ from tui.compared_lines import (
     reference_name,
     value_text,
 )
+from tui.numbers import similarity_text
 from tui.overview import run_object
 from tui.tables import match_line
 from tui.text import safe_text
@@ -235,7 +236,7 @@ def _cosine_lines(matrix: Cosines) -> Iterator[str]:
 
 
 def _cosine_text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else similarity_text(value)
 
 
 def _plane_lines(plane: Plane) -> Iterator[str]:
@@ -244,6 +245,6 @@ def _plane_lines(plane: Plane) -> Iterator[str]:
     for letter, path in zip(LETTERS, plane.paths, strict=False):
         if path.steps:
             start, end = ((path.x[at], path.y[at]) for at in (0, -1))
-            places = f"({start[0]:.4g}, {start[1]:.4g}) to ({end[0]:.4g}, {end[1]:.4g})"
+            places = f"({start[0]:z.4g}, {start[1]:z.4g}) to ({end[0]:z.4g}, {end[1]:z.4g})"
             yield f"{letter}  step {path.steps[0]} to {path.steps[-1]}: {places}"
     yield from missing_paths(plane)

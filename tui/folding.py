@@ -1,4 +1,4 @@
-"""Lines of a table in which steps that decode to the same prediction stand as one."""
+"""Lines of a table: a row on each, or steps that decode to the same prediction as one."""
 
 from array import array
 from bisect import bisect_right
@@ -15,6 +15,40 @@ class Folded(Protocol):
 
     def folded_by(self, first: int) -> Iterator[tuple[bool, int]]:
         """Whether each row from an index on is a step with a finite loss, and what tells its text."""
+
+
+class Decoded(Protocol):
+    """Rows some of which were decoded; see `Trajectory`."""
+
+    def __len__(self) -> int: ...
+
+    def decoded_before(self, index: int) -> int | None:
+        """Index of the newest decoded step before a row."""
+
+
+class Unfolded:
+    """Every row on a line of its own; asked as `Folding` is."""
+
+    def __init__(self, rows: Decoded) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def update(self, first: int) -> None:
+        """Rows from index `first` on are new or have moved, and their lines with them."""
+
+    def line_of(self, index: int) -> int:
+        """The line on which a row stands."""
+        return index
+
+    def span(self, line: int) -> range:
+        """Indexes of the rows that a line stands for."""
+        return range(line, line + 1)
+
+    def decoded_on(self, line: int) -> int | None:
+        """Index of the line's row, where that is a decoded step."""
+        return line if self._rows.decoded_before(line + 1) == line else None
 
 
 class Folding:

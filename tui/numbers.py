@@ -1,4 +1,4 @@
-"""Numbers as the screen shows them: short, and aligned under one another."""
+"""Numbers as the screen shows them: short, aligned under one another, and a zero never with a minus."""
 
 MISSING = "–"
 """Stands where there is no value yet."""
@@ -17,31 +17,31 @@ def loss_text(loss: float | None) -> str:
     size = abs(loss)
     if size and (size < 0.001 or size >= 100_000):
         return f"{loss:.1e}"
-    return f"{loss:.4f}" if size < 100 else f"{loss:.1f}"
+    return f"{loss:z.4f}" if size < 100 else f"{loss:.1f}"
 
 
 def similarity_text(similarity: float | None) -> str:
     """A cosine, −1 to 1: `0.146`."""
-    return MISSING if similarity is None else f"{similarity:.3f}"
+    return MISSING if similarity is None else f"{similarity:z.3f}"
 
 
 def lr_text(lr: float | None) -> str:
     """A learning rate in four significant digits: `0.0125`."""
-    return MISSING if lr is None else f"{lr:.4g}"
+    return MISSING if lr is None else f"{lr:z.4g}"
 
 
 def norm_text(norm: float | None) -> str:
     """An L2 norm: `0.207`."""
     if norm is None:
         return MISSING
-    return f"{norm:.3f}" if 0.001 <= norm < 1000 or norm == 0 else f"{norm:.1e}"
+    return f"{norm:z.3f}" if 0.001 <= norm < 1000 or norm == 0 else f"{norm:.1e}"
 
 
 def measure_text(value: float | None) -> str:
     """What is measured of a row, in at most six cells where that is possible: `0.123`, `12.346`, `1234.6`."""
     if value is None:
         return MISSING
-    texts = (f"{value:.3f}", f"{value:.1f}", f"{value:.0e}")
+    texts = (f"{value:z.3f}", f"{value:z.1f}", f"{value:.0e}")
     return next((text for text in texts if len(text) <= _MEASURE_CELLS), texts[-1])
 
 

@@ -124,17 +124,27 @@ def _lines(width: int) -> Iterator[str]:
         yield from _hanging(schedule.form, does, width, indent=2, cells=25)
     yield ""
     yield "Presets: run --preset NAME"
-    for name, kind, preset in _presets():
-        described = f"{kind}: {preset.description}" if preset.description else kind
-        yield from _hanging(safe_text(name), described, width, indent=2, cells=_NAME)
+    presets = [(safe_text(name), kind, preset.description) for name, kind, preset in _presets()]
+    cells = _cells((name for name, _, _ in presets), _NAME)
+    for name, kind, description in presets:
+        yield from _hanging(
+            name, f"{kind}: {description}" if description else kind, width, indent=2, cells=cells
+        )
 
 
 def _entry_lines(name: str, description: str, options: Iterable[Option], width: int) -> Iterator[str]:
     yield from _hanging(name, description, width, indent=2, cells=_NAME)
-    for option in options:
+    named = {f"{name}.{option.name}": option for option in options}
+    cells = _cells(named, 20)
+    for full_name, option in named.items():
         default = " ".join(spelled_option(option.default)) or "none"
         said = f"{option.description} ({default}); {option.allowed}"
-        yield from _hanging(f"{name}.{option.name}", said, width, indent=4, cells=20)
+        yield from _hanging(full_name, said, width, indent=4, cells=cells)
+
+
+def _cells(names: Iterable[str], least: int) -> int:
+    """Cells for the longest of the names, unless that leaves too few to what is said of them."""
+    return min(max([least, *map(len, names)]), 30)
 
 
 def _hanging(name: str, text: str, width: int, *, indent: int, cells: int) -> list[str]:

@@ -169,7 +169,7 @@ def set_to(name: str, value: object) -> str:
     """What `lr` or a weight is set to: a number, or a schedule in words."""
     if isinstance(value, str):
         return schedule_words(name, value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:z.4g}" if isinstance(value, float) else str(value)
 
 
 def schedule_words(name: str, text: str) -> str:

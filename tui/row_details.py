@@ -240,7 +240,7 @@ def _tokens(tokens: TokenLosses | None, width: int) -> list[Line]:
     items = []
     for index, loss in enumerate(tokens.losses):
         name = str(index + 1) if tokens.pieces is None else _piece_text(tokens.pieces[index])
-        value = NOT_FINITE if loss is None else f"{loss:.3f}"
+        value = NOT_FINITE if loss is None else f"{loss:z.3f}"
         is_bad = index in weak or loss is None
         sign = _WEAK_SIGN if index in weak else ""
         if index and tokens.pieces is not None and tokens.pieces[index - 1] == _END:
@@ -259,7 +259,7 @@ def _numbers(run: RunRecord, events: Iterable[EventRecord], step: StepRecord) ->
     loss: Piece = (NOT_FINITE, "bad") if step.loss is None else (loss_text(step.loss), "")
     numbers: list[tuple[str, Piece]] = [("loss", loss)]
     for name, value in step.terms.items():
-        weight = f" × {weights[name]:g}" if name in weights else ""
+        weight = f" × {weights[name]:zg}" if name in weights else ""
         numbers.append((name, (loss_text(value) + weight, "")))
     numbers += [
         ("similarity", (similarity_text(step.similarity), "")),

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from engine.export import short_number
 from engine.nearest import Neighbour
 from engine.vector_path import Point
+from tui.numbers import similarity_text
 from tui.text import fit_text, safe_text
 
 GAP = "  "
@@ -49,7 +50,7 @@ def print_neighbours(neighbours: Sequence[Neighbour]) -> None:
     wide = max(len("session"), *map(len, homes))
     print(f"{'cosine':>7}{GAP}{'run':>5}{GAP}{'step':>6}{GAP}{'kind':<10}{GAP}{'session':<{wide}}{GAP}text")
     for home, one in zip(homes, neighbours, strict=True):
-        numbers = f"{one.cosine:>7.4f}{GAP}{one.run:>5}{GAP}{one.step:>6}{GAP}{one.kind:<10}"
+        numbers = f"{one.cosine:>z7.4f}{GAP}{one.run:>5}{GAP}{one.step:>6}{GAP}{one.kind:<10}"
         print(_cut(f"{numbers}{GAP}{fit_text(home, wide)}{GAP}{neighbour_text(one)}"))
 
 
@@ -72,14 +73,14 @@ POINT_HEADER = GAP.join(("    t", "    loss", "   sim", "cos from", " cos to", "
 def point_numbers(point: Point) -> str:
     """The numbers of a point, each in its column."""
     loss = "not fin." if point.loss is None else short_number(point.loss)
-    similarity = "" if point.similarity is None else f"{point.similarity:.3f}"
+    similarity = "" if point.similarity is None else similarity_text(point.similarity)
     return GAP.join(
         (
             f"{point.t:>5.3f}",
             f"{loss:>8}",
             f"{similarity:>6}",
-            f"{point.cosine_from:>8.3f}",
-            f"{point.cosine_to:>7.3f}",
+            f"{point.cosine_from:>z8.3f}",
+            f"{point.cosine_to:>z7.3f}",
             f"{point.norm:>7.3f}",
             "✓" if point.match else " ",
         )

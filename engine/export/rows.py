@@ -84,10 +84,13 @@ def json_line(values: object) -> str:
 
 
 def short_number(value: float | None) -> str:
-    """Three decimals as in the published tables; more where three would show nothing but zeros."""
+    """Three decimals as in the published tables; more where three would show nothing but zeros.
+
+    A zero is shown without a minus.
+    """
     if value is None or not math.isfinite(value):
         return ""
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.2e}"
+    return f"{value:z.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.2e}"
 
 
 def is_decoded(step: StepRecord) -> bool:

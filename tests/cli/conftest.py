@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from engine.spec import RunSpec
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import Status, StepRecord
+from engine.store.run_changes import Event
 from engine.store.schema import prepare
 from engine.store.writing import add_run
 from tests.worker.conftest import forked_workers, wait_until

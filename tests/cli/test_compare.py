@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engine.spec import RunSpec
-from engine.store.recording import Event
 from engine.store.records import Status
+from engine.store.run_changes import Event
 from engine.store.writing import add_run
 
 from .conftest import HOSTILE, TARGET, Call, is_harmless, record, recorder_of, run_program
@@ -35,6 +35,19 @@ def add_other(database: Path) -> int:
             recorder.record_step(record(run, number, 4, elapsed_ms=20.0, **texts), vectors)
         recorder.end(run, 4, Status.STOPPED, Event("stopped"))
     return run
+
+
+def test_a_cosine_that_rounds_to_zero_has_no_minus(call: Call, database: Path) -> None:
+    run = add_run(database, RunSpec(steps=1), device="cpu", session="tidy")
+    with recorder_of(database) as recorder:
+        recorder.start(run, digest="fedcba9876543210", step=0, vectors={})
+        # Run 1 ends with (4, 4, 4): the cosine is -0.001 / (√2 · √3) = -0.0004.
+        vectors = {"z": np.array((1.0, -1.0, -0.001), np.float32)}
+        recorder.record_step(record(run, 0, 1), vectors)
+        recorder.end(run, 0, Status.STOPPED, Event("stopped"))
+    answer = call("compare", "1", str(run), "--db", database)
+    cells = [line.split() for line in section(answer.out, "cosines")]
+    assert cells[1:3] == [["z", "of", "A", "1.000", "0.000"], ["z", "of", "B", "0.000", "1.000"]]
 
 
 def test_the_table_shows_every_part(call: Call, database: Path) -> None:

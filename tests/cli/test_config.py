@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,18 @@ runs_together = 8
 new_run = "N, ctrl+n"
 table.row_up = "W"
 """
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/bundles.md"])
+def test_the_examples_of_the_documents_are_taken(document: str, call: Call) -> None:
+    text = (Path(__file__).parents[2] / document).read_text(encoding="utf-8")
+    examples = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert examples
+    for example in examples:
+        _write(example)
+        for verb in ("config", "bundles"):
+            answer = call(verb)
+            assert (answer.code, answer.err) == (0, "")
 
 
 def test_without_a_file_the_defaults_are_in_force() -> None:

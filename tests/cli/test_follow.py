@@ -14,8 +14,9 @@ import tui.follow
 from engine.spec import RunSpec
 from engine.store.appending import NewRow
 from engine.store.reading import Reader
-from engine.store.recording import Event, NewStep, Recorder
+from engine.store.recording import NewStep, Recorder
 from engine.store.records import Status
+from engine.store.run_changes import Event
 from engine.store.writing import add_run
 from tui.follow import follow, updates
 from tui.forms import Form

@@ -8,7 +8,7 @@ import pytest
 from engine.objective import CONSTRAINTS, TERMS
 from engine.optimizers import OPTIMIZERS
 from engine.options import OPTIONS
-from engine.population.options import METHODS
+from engine.population.options import METHODS, POPULATION_OPTIONS
 from engine.schedule import parse_schedule
 from engine.spec import RunSpec, parse_spec
 from engine.store.reading import Reader
@@ -170,6 +170,21 @@ def test_every_entry_of_the_registries_is_listed_with_its_options(call: Call) ->
     printed = call("objectives").out
     for name in (*TERMS, *OPTIONS, *METHODS, *OPTIMIZERS, *BUILT_IN):
         assert f"  {name} " in printed
+
+
+def test_what_is_said_of_options_and_presets_stands_in_one_column(call: Call) -> None:
+    lines = call("objectives").out.splitlines()
+    for group, names in (
+        ("  population ", [f"population.{option.name}" for option in POPULATION_OPTIONS]),
+        ("Presets:", list(BUILT_IN)),
+    ):
+        first = next(number for number, line in enumerate(lines) if line.startswith(group)) + 1
+        columns = set()
+        for name, line in zip(names, lines[first : first + len(names)], strict=True):
+            said = line.partition(f" {name} ")[2]
+            assert said, (name, line)
+            columns.add(line.index(said.lstrip()))
+        assert len(columns) == 1, group
 
 
 def test_every_form_of_a_schedule_that_is_listed_is_one(call: Call) -> None:

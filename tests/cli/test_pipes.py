@@ -91,6 +91,18 @@ def test_the_help_of_run_names_the_defaults_of_the_spec() -> None:
         assert f"({getattr(spec, field)})" in line, option
 
 
+def test_the_help_wraps_to_the_terminal_and_flags_take_no_value() -> None:
+    lines = [
+        line.strip()
+        for line in run_program("fork", "--help", environment={"COLUMNS": "160"}).stdout.splitlines()
+    ]
+    first = next(number for number, line in enumerate(lines) if line.startswith("What is left out is"))
+    assert len(lines[first]) > 140
+    assert lines[first + 1].endswith("are added to its own.")
+    (detach,) = (line for line in lines if "--detach" in line)
+    assert " ".join(detach.strip("│ ").split()) == "--detach Only queue the run; its number is printed."
+
+
 def test_csv_which_keeps_control_characters_is_not_put_on_a_terminal(database: Path) -> None:
     child = pexpect.spawn(
         sys.executable,

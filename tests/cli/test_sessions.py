@@ -2,7 +2,9 @@
 
 import io
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,16 @@ def test_deleting_needs_a_word_and_is_final(call: Call, database: Path) -> None:
     assert call("sessions", "restore", "--db", database).out == "nothing that was deleted can be had back\n"
 
 
+def test_a_file_that_does_not_become_smaller_is_not_said_to(call: Call, database: Path) -> None:
+    with closing(sqlite3.connect(database, isolation_level=None)) as reading:
+        reading.execute("BEGIN")
+        reading.execute("SELECT * FROM run").fetchall()
+        full = database.stat().st_size
+        answer = call("sessions", "delete", "--run", "3", "--yes", "--db", database)
+        assert database.stat().st_size >= full
+    assert (answer.code, answer.out) == (0, "run 3: deleted\n")
+
+
 def test_what_a_killed_screen_deleted_can_be_had_back(call: Call, database: Path) -> None:
     delete_run(database, 2)
     delete_session(database, 1)
@@ -133,7 +145,7 @@ def test_hostile_texts_are_found_and_shown_harmlessly(call: Call, database: Path
 
 
 def test_a_search_that_finds_nothing_says_so(call: Call, database: Path) -> None:
-    for text in ("dragon", '" OR', "NEAR(", "*", ""):
+    for text in ("dragon", '" OR', "NEAR(", "*"):
         answer = call("search", text, "--db", database)
         assert (answer.code, answer.out, answer.err) == (0, "", "no run ever decoded to that\n")
 
@@ -156,6 +168,9 @@ def test_a_search_that_finds_nothing_says_so(call: Call, database: Path) -> None
         (("sessions", "delete", "--run", "9", "--yes"), "run: there is no run 9 in "),
         (("sessions", "--archived", "rename", "tidy", "x"), "sessions: --archived and --format do not go"),
         (("search",), "Missing argument 'TEXT'"),
+        (("search", ""), "text: '': empty; what to look for is needed"),
+        (("search", " \n\t"), "text: ' \\n\\t': empty; what to look for is needed"),
+        (("search", "", "--format", "jsonl"), "text: '': empty; what to look for is needed"),
     ],
 )
 def test_bad_input_is_one_line_and_changes_nothing(

@@ -24,7 +24,7 @@ async def _the_run_is_played_from_its_start_or_from_the_selected_row(
     await expect_shown(user, "■ at the end", "step 24/24")
     await user.press("escape", "tab", "up", "up", "up", "R", "comma")
     await expect_shown(user, "REPLAY", "■ paused 1×")
-    assert any(f"step {step}/24" in text(user) for step in (20, 21, 22))
+    assert any(f"step {step}/24" in text(user) for step in range(20, 24))  # it may have played on
 
 
 @behaviour(Place.REPLAY, "play")

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.store.reading import Reader
-from engine.store.recording import Event, Recorder
+from engine.store.recording import Recorder
 from engine.store.records import TaskRecord
+from engine.store.run_changes import Event
 from engine.store.task_queue import TaskQueue
 from engine.verdict import Difference, Verdict
 from tests.tui.behaviours import behaviour

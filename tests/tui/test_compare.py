@@ -62,6 +62,20 @@ async def test_eight_runs_in_a_small_terminal(database: Path, recording: Recordi
         await expect_shown(user, "○", "●A", "●G")
 
 
+async def test_what_rounds_to_zero_has_no_minus(database: Path, recording: Recording) -> None:
+    """The last z's are all but at right angles, and zero is a tick of both axes of the plane."""
+    run_of(recording, zs=[[0.0, 0.19], [-0.00004, -0.1]])
+    run_of(recording, zs=[[-0.19, 0.0], [0.19, 0.0]])
+    async with opened(database) as user:
+        await compare_all(user, 2)
+        await user.press("4")
+        await expect_shown(user, "z of A  1.000  0.000", "z of B  0.000  1.000")
+        await user.press("5")
+        await expect_shown(user, "●A", "-0.20", "0.00")
+        assert "-0.0 " not in text(user)
+        assert "-0.00" not in text(user)
+
+
 async def test_a_ninth_run_cannot_be_marked(database: Path, recording: Recording) -> None:
     for _ in range(9):
         recording.queue()

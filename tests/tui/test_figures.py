@@ -2,7 +2,17 @@
 
 import pytest
 
-from tui.numbers import duration_text, gpu_text, loss_text, lr_text, norm_text, rate_text, similarity_text
+from engine.export import short_number
+from tui.numbers import (
+    duration_text,
+    gpu_text,
+    loss_text,
+    lr_text,
+    measure_text,
+    norm_text,
+    rate_text,
+    similarity_text,
+)
 from tui.step_rate import StepRate
 
 
@@ -12,14 +22,21 @@ from tui.step_rate import StepRate
         (loss_text(3.592), "3.5920"),
         (loss_text(-0.506), "-0.5060"),
         (loss_text(0.0), "0.0000"),
+        (loss_text(-0.0), "0.0000"),
         (loss_text(0.0000912), "9.1e-05"),
         (loss_text(412.34), "412.3"),
         (loss_text(1e30), "1.0e+30"),
         (loss_text(None), "–"),
         (similarity_text(0.1459), "0.146"),
+        (similarity_text(-0.0004), "0.000"),
+        (similarity_text(-0.0006), "-0.001"),
         (similarity_text(None), "–"),
         (lr_text(0.015625), "0.01562"),
         (lr_text(0.01), "0.01"),
+        (measure_text(-0.0004), "0.000"),
+        (measure_text(-12.3456), "-12.3"),
+        (short_number(-0.0), "0.000"),
+        (short_number(-0.0004), "-4.00e-04"),
         (norm_text(0.2071), "0.207"),
         (norm_text(0.00002), "2.0e-05"),
         (rate_text(25.4), "25/s"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engine.store.records import EventRecord, StepRecord
 from tests.tui.recording import row
-from tui.folding import Folding
+from tui.folding import Folding, Unfolded
 from tui.trajectory import Row, Trajectory
 
 
@@ -60,6 +60,16 @@ def test_a_step_that_is_not_finite_is_never_folded_away() -> None:
 def test_every_row_knows_its_line() -> None:
     folding = Folding(_rows("a", None, "b", "!", "b"))
     assert [folding.line_of(index) for index in range(5)] == [0, 0, 1, 2, 3]
+
+
+def test_unfolded_every_row_has_a_line_of_its_own() -> None:
+    trajectory = Trajectory()
+    unfolded = Unfolded(trajectory)
+    trajectory.extend([row(1, step, decoded_prediction="a" if step == 1 else None) for step in range(3)], [])
+    assert len(unfolded) == 3
+    assert [list(unfolded.span(line)) for line in range(3)] == [[0], [1], [2]]
+    assert [unfolded.line_of(index) for index in range(3)] == [0, 1, 2]
+    assert [unfolded.decoded_on(line) for line in range(3)] == [None, 1, None]
 
 
 def test_nothing_folds_to_nothing() -> None:

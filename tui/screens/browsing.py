@@ -22,7 +22,7 @@ _TITLE_CELLS = 40
 
 
 class BrowsingScreen(SteeringScreen):
-    """A steering screen with a list of runs."""
+    """A steering screen with a list of runs, and the table of the selected one."""
 
     _watcher: DatabaseWatcher
 
@@ -47,21 +47,19 @@ class BrowsingScreen(SteeringScreen):
         self.app.push_screen(screen, self._go_to)
 
     def _go_to(self, destination: "Destination | None") -> None:
-        runs = self.query_one(RunList)
         if destination is None:
             return
         if destination.place is not None:
-            table = self.query_one(TrajectoryTable)
-            runs.select_run(destination.place.run)
-            table.restore_place(destination.place.run, destination.place.step)
-            table.focus()
+            self._list.select_run(destination.place.run)
+            self._table.restore_place(destination.place.run, destination.place.step)
+            self._table.focus()
         elif destination.session is not None:
-            runs.show_session(destination.session)
-            runs.focus()
+            self._list.show_session(destination.session)
+            self._list.focus()
 
     @on(RunList.DeletionAsked)
     def _delete(self, message: RunList.DeletionAsked) -> None:
-        runs = self.query_one(RunList).runs
+        runs = self._list.runs
         if message.session is None:
             record = next((view.record for view in runs if view.record.id == message.run), None)
             if record is not None:
@@ -117,7 +115,15 @@ class BrowsingScreen(SteeringScreen):
     def say_restored(self, item: Deletable) -> None:
         """Say what is back, and show it."""
         if item.kind == "run":
-            self.query_one(RunList).select_run(item.id)
+            self._list.select_run(item.id)
         self.notify(
             f"{item.kind.capitalize()} {safe_text(item.title, limit=_TITLE_CELLS)} is back", markup=False
         )
+
+    @property
+    def _list(self) -> RunList:
+        return self.query_one("#runs", RunList)
+
+    @property
+    def _table(self) -> TrajectoryTable:
+        return self.query_one("#table", TrajectoryTable)

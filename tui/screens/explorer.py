@@ -1,12 +1,10 @@
 """The main screen: runs on the left, the selected run on the right."""
 
-import asyncio
 import threading
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,10 +14,9 @@ from textual.message import Message
 from textual.widgets import Static
 
 from engine.batched import others_after
-from engine.comparison.choice import FEWEST_RUNS
 from engine.store.records import RunRecord, Status
 from tui.actions import Place, bindings, unavailable
-from tui.curves import Charted, Curves
+from tui.curves import Curves
 from tui.live import DatabaseWatcher
 from tui.news import (
     DatabaseMissing,
@@ -28,13 +25,11 @@ from tui.news import (
     RunsRead,
     TrajectoryRead,
     WorkerView,
-    WorkerWanted,
 )
 from tui.numbers import gpu_text
 from tui.pending import describe
-from tui.replay import ReplayRequest
 from tui.requests import Control, Refused, Requests
-from tui.screens.browsing import BrowsingScreen
+from tui.screens.opening import OpeningScreen
 from tui.screens.view import restore_view, take_view
 from tui.step_rate import StepRate
 from tui.text import safe_text
@@ -46,29 +41,6 @@ from tui.widgets.run_header import HeaderView, RunHeader
 from tui.widgets.run_list import RunList
 from tui.widgets.run_pane import RunPane
 from tui.widgets.trajectory_table import TrajectoryTable
-
-if TYPE_CHECKING:
-    from tui.form_material import FormMaterial
-
-
-class RunQueued(Message):
-    """A run was saved and waits for its worker."""
-
-    def __init__(self, run: int) -> None:
-        super().__init__()
-        self.run = run
-
-
-class FormReady(Message):
-    """What the form for a new run needs is imported, and what it can be filled from is read."""
-
-    def __init__(self, material: "FormMaterial") -> None:
-        super().__init__()
-        self.material = material
-
-
-class FormRefused(Refused):
-    """The form cannot be opened."""
 
 
 class CommandLineReady(Message):
@@ -83,7 +55,7 @@ class ReadyToLeave(Message):
     """Everything that was asked for before leaving has been carried out."""
 
 
-class ExplorerScreen(BrowsingScreen):
+class ExplorerScreen(OpeningScreen):
     """Shows what the database watcher reads, and asks for what the keys say."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.EXPLORER)
@@ -91,9 +63,8 @@ class ExplorerScreen(BrowsingScreen):
     def __init__(
         self, database: Path, requests: Requests, clock: Callable[[], float], view: ViewState
     ) -> None:
-        super().__init__(database, requests)
+        super().__init__(database, requests, clock)
         self._last_view = view
-        self._clock = clock
         self._watcher = DatabaseWatcher(database, self._take_news, clock=clock)
         self._is_laid_out = threading.Event()
         self._workers: tuple[WorkerView, ...] = ()
@@ -102,8 +73,6 @@ class ExplorerScreen(BrowsingScreen):
         self._shown_run: int | None = None
         self._others = 0
         self._rate = StepRate()
-        self._is_form_coming = False
-        self._queued: set[int] = set()
 
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
@@ -253,61 +222,7 @@ class ExplorerScreen(BrowsingScreen):
             self._show_strip()
             self.show_steering()
 
-    # What is asked for
-
-    def action_new_run(self) -> None:
-        """Open the form for a new run."""
-        if not self._is_form_coming:
-            self._is_form_coming = True
-            run = self.selected_run
-            bundle = self.app.settings.bundle
-            prepare = partial(_prepare_form, self._database, run.id if run else None, bundle)
-            self._requests.submit(self, prepare, FormRefused)
-
-    @on(FormRefused)
-    def _form_refused(self) -> None:
-        self._is_form_coming = False
-
-    @on(FormReady)
-    def _open_form(self, message: FormReady) -> None:
-        from tui.screens.new_run import NewRunScreen
-
-        self._is_form_coming = False
-        form = NewRunScreen(self._database, self._requests, message.material)
-        self.app.push_screen(form, self._select_queued)
-
-    def action_run_published(self) -> None:
-        """Queue the published experiment, on the bundle that the user has set."""
-        bundle = self.app.settings.bundle
-
-        def queue(control: Control) -> Message:
-            from engine.spec import parse_spec
-
-            return RunQueued(control.queue_run(self._database, parse_spec(bundle=bundle)))
-
-        self._requests.submit(self, queue, Refused)
-
-    async def action_fork(self) -> None:
-        """Fork the selected run from the row that the cursor is on."""
-        if run := self._selected_or_say():
-            last, place = self._trajectory.last_step, self._table.place
-            if last is None:
-                self._say(f"run {run.id}: has no rows yet: there is nothing to fork")
-            else:
-                await self.fork(run, last if place is None else place)
-
-    async def fork(self, run: RunRecord, step: int) -> None:
-        """Open the form for a fork from a row, whatever screen stands over this one."""
-        from tui.screens.forking import open_fork_form
-
-        await open_fork_form(self.app, self._database, self._requests, run, step, self._select_queued)
-
-    async def interpolate(self, run: RunRecord, step: int, first: int) -> None:
-        """Ask for the other end of a way from a row; `first`: the first row of the run."""
-        await asyncio.to_thread(import_module, "tui.screens.interpolation")
-        from tui.screens.interpolation import open_interpolation
-
-        open_interpolation(self.app, self._database, self._requests, run, step, first)
+    # Moving about
 
     async def go_to_row(self, run: int, step: int) -> None:
         """Close what stands over this screen, and go to a row of a run."""
@@ -317,25 +232,6 @@ class ExplorerScreen(BrowsingScreen):
         self._list.select_run(run)
         self._table.restore_place(run, step)
         self._table.focus()
-
-    @on(RunQueued)
-    def _select_new(self, message: RunQueued) -> None:
-        self._select_queued(message.run)
-
-    def _select_queued(self, run: int | None) -> None:
-        if run is not None:
-            self._queued.add(run)
-            self._list.select_run(run)
-            self._list.focus()
-
-    @on(WorkerWanted)
-    def _want_worker(self, message: WorkerWanted) -> None:
-        def start(control: Control) -> None:
-            control.ensure_worker(self._database, message.device)
-
-        self._requests.submit(self, start, Refused)
-
-    # Moving about
 
     def action_next_pane(self) -> None:
         """Move the focus to the other pane."""
@@ -365,80 +261,9 @@ class ExplorerScreen(BrowsingScreen):
         """Change the strip's scale."""
         self._strip.toggle_log()
 
-    async def action_open_chart(self) -> None:
-        """Show the figure of the strip on the whole screen."""
-        if run := self._selected_or_say():
-            await asyncio.to_thread(import_module, "tui.screens.chart")  # with numpy, a fifth of a second
-            from tui.screens.chart import ChartScreen
-
-            chart, is_log = self._strip.chart, self._strip.is_log
-            self.app.push_screen(ChartScreen(self._database, run.id, self._charted, chart, is_log=is_log))
-
-    async def action_compare(self) -> None:
-        """Show the marked runs side by side; one that is marked, beside the selected one."""
-        runs = self._list.marks.runs
-        if len(runs) < FEWEST_RUNS and self.selected_run and self.selected_run.id not in runs:
-            runs = (*runs, self.selected_run.id)
-        if len(runs) < FEWEST_RUNS:
-            key = self.app.keymap.keys(Place.RUNS)["mark"]
-            self.notify(f"Mark the runs to compare with {key} in the list: two to eight", markup=False)
-            return
-        await asyncio.to_thread(import_module, "tui.screens.compare")
-        from tui.screens.compare import CompareScreen
-
-        self.app.push_screen(CompareScreen(self._database, runs))
-
-    async def action_gap(self) -> None:
-        """Show whether the text of z carries the prediction of the selected run."""
-        if run := self._selected_or_say():
-            await asyncio.to_thread(import_module, "tui.screens.gap")
-            from tui.screens.gap import GapScreen
-
-            self.app.push_screen(GapScreen(self._database, run, lambda: self._trajectory))
-
-    def _charted(self) -> Charted:
-        run = self.selected_run
-        title = f"{run.session}/{run.number}" if run else ""
-        return Charted(title, self._trajectory.last_step, self._curves.marks)
-
-    def action_replay(self) -> None:
-        """Play the selected run again, from its start or from the row that the cursor is on."""
-        run = self._selected_or_say()
-        if run is not None and run.last_step is None:
-            self._say(f"run {run.id}: has no rows yet: there is nothing to replay")
-        elif run is not None:
-            row = self._table.place if self._table.has_focus else None
-            self.replay(ReplayRequest(run.id, row or 0))
-
-    def replay(self, request: ReplayRequest) -> None:
-        """Play a run again over this screen, with what its strip draws."""
-        from tui.screens.replay import ReplayScreen
-
-        chart, is_log = self._strip.chart, self._strip.is_log
-        replay = ReplayScreen(
-            self._database, request, self._requests, self._clock, chart=chart, is_log=is_log
-        )
-        self.app.push_screen(replay)
-        self._list.select_run(request.run)
-
-    def action_verify(self) -> None:
-        """Make the selected run again, and compare it with its record."""
-        if run := self._selected_or_say():
-            from tui.screens.verification import VerificationScreen
-
-            self.app.push_screen(VerificationScreen(self._database, run, self._requests))
-
     @on(RunList.Opened)
     def _go_to_table(self) -> None:
         self._table.focus()
-
-    @on(TrajectoryTable.Opened)
-    def _open_row(self, message: TrajectoryTable.Opened) -> None:
-        from tui.screens.row import RowScreen
-
-        if run := self.selected_run:
-            row = RowScreen(self._database, run, self._trajectory, message.step)
-            self.app.push_screen(row, lambda step: None if step is None else self._table.go_to_step(step))
 
     @on(TrajectoryTable.Left)
     def _go_to_list(self) -> None:
@@ -448,13 +273,6 @@ class ExplorerScreen(BrowsingScreen):
     def action_cycle_theme(self) -> None:
         """Change the colours to the next theme."""
         self.app.cycle_theme()
-
-    def action_export(self) -> None:
-        """Write runs or their session to a file."""
-        if run := self._selected_or_say():
-            from tui.screens.export_runs import ExportRunsScreen, subjects
-
-            self.app.push_screen(ExportRunsScreen(self._database, subjects(run, self._list.marks.runs)))
 
     def action_copy_command(self) -> None:
         """Copy the command line that makes the selected run again."""
@@ -542,20 +360,8 @@ class ExplorerScreen(BrowsingScreen):
         return self.query_one("#left", RunPane)
 
     @property
-    def _list(self) -> RunList:
-        return self.query_one("#runs", RunList)
-
-    @property
     def _header(self) -> RunHeader:
         return self.query_one("#header", RunHeader)
-
-    @property
-    def _strip(self) -> ChartStrip:
-        return self.query_one("#strip", ChartStrip)
-
-    @property
-    def _table(self) -> TrajectoryTable:
-        return self.query_one("#table", TrajectoryTable)
 
     @property
     def _actions(self) -> ActionBar:
@@ -577,11 +383,3 @@ def _command_of(run: RunRecord, _: Control) -> Message:
     if run.parent_run is not None and run.parent_step is not None:
         fork_of = run.parent_run, run.parent_step
     return CommandLineReady(command_line(RunSpec.model_validate_json(run.spec), fork_of=fork_of))
-
-
-def _prepare_form(database: Path, selected: int | None, bundle: str, _: Control) -> Message:
-    """Import and read on this thread, which may take its time."""
-    from tui.form_material import read_material
-    from tui.screens import new_run  # noqa: F401
-
-    return FormReady(read_material(database, selected, bundle))

@@ -19,6 +19,7 @@ from tui.verbs.config import config
 from tui.verbs.export import export, import_
 from tui.verbs.fork import fork
 from tui.verbs.gap import gap
+from tui.verbs.help_text import make_readable
 from tui.verbs.machine import doctor, worker
 from tui.verbs.objectives import objectives
 from tui.verbs.reading import list_runs, show
@@ -30,7 +31,8 @@ from tui.verbs.vectors import interpolate, nearest
 from tui.verbs.verify import verify
 
 EPILOG = (
-    "Exit codes: 0 done; 1 the run failed; 2 bad arguments or data, with one line on stderr; "
+    "Exit codes: 0 done; 1 the run failed, or what was checked is not as it should be; "
+    "2 bad arguments or data, with one line on stderr; "
     "130 Ctrl-C (a run that is followed goes on)."
 )
 
@@ -119,6 +121,7 @@ app.command("doctor")(doctor)
 def parse_and_do(arguments: Sequence[str]) -> int:
     """Parse one call's arguments, do what the verb says, and return the exit code."""
     command = get_command(app)
+    make_readable(command)
     try:
         with command.make_context(cli.PROGRAM, list(arguments)) as context:
             command.invoke(context)

@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui.verbs.arguments import DatabaseOption, chosen_bundle, chosen_database
-from tui.verbs.run_options import (
-    InitOption,
-    InitRandomOption,
-    InitVectorOption,
-    RunOptions,
-    initial_of,
-    takes_run_options,
-)
+from tui.verbs.option_types import InitOption, InitRandomOption, InitVectorOption
+from tui.verbs.run_options import RunOptions, takes_run_options
+from tui.verbs.spelled_options import initial_of
 
 if TYPE_CHECKING:
     from engine.spec import RunSpec

@@ -17,6 +17,9 @@ NameArgument = Annotated[
 ArchivedOption = Annotated[bool, typer.Option("--archived", help="Archived sessions too.")]
 FormOption = Annotated[ListForm, typer.Option("--format", help="How they are printed.")]
 
+_SHOWN = 40
+"""Characters of what was typed that an error repeats."""
+
 sessions = typer.Typer(help="List the sessions; rename, describe, archive and delete them.")
 
 
@@ -159,7 +162,8 @@ def delete(
     else:
         store.delete_run(database, number)
     purged = store.purge(database, **deleted)
-    typer.echo(f"{what}: deleted; the file is {_size(purged.freed_bytes)} smaller")
+    freed = f"; the file is {_size(purged.freed_bytes)} smaller" if purged.freed_bytes else ""
+    typer.echo(f"{what}: deleted{freed}")
 
 
 @sessions.command()
@@ -227,6 +231,8 @@ def search_texts(
 
     The last word may go on, and so may one with * behind it; words in quotes stand together.
     """
+    if not text.strip():
+        raise UserError(f"text: {text[:_SHOWN]!r}: empty; what to look for is needed")
     from engine.store.searching import search
     from tui.session_overview import print_hit_objects, print_hits
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual_hires_canvas import HiResMode
 from textual_plot import PlotWidget
 
-from tui.widgets.plot import CURVE_STYLES
+from tui.widgets.plot import CURVE_STYLES, DataPlot, NumberAxis
 
 START, END = "○", "●"
 
@@ -31,13 +31,15 @@ class DrawnPath:
     y: Sequence[float]
 
 
-class PlaneView(PlotWidget, can_focus=False, inherit_bindings=False):
+class PlaneView(DataPlot, can_focus=False, inherit_bindings=False):
     """Paths over one another; each is told by its letter."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(CURVE_STYLES)
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, allow_pan_and_zoom=False)
+        self.set_x_formatter(NumberAxis())
+        self.set_y_formatter(NumberAxis())
         self._paths: tuple[DrawnPath, ...] = ()
         self.set_reactive(PlotWidget.margin_top, 1)
         self.set_reactive(PlotWidget.margin_bottom, 2)
@@ -45,6 +47,7 @@ class PlaneView(PlotWidget, can_focus=False, inherit_bindings=False):
     def draw(self, paths: Iterable[DrawnPath]) -> None:
         """Draw other paths, or more of them."""
         self._paths = tuple(path for path in paths if path.x)
+        self.has_data = self.has_data or bool(self._paths)
         self._draw()
 
     def on_resize(self) -> None:

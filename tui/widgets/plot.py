@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from textual.app import RenderResult
 from textual_hires_canvas import HiResMode
 from textual_plot import PlotWidget
 from textual_plot.axis_formatter import AxisFormatter, NumericAxisFormatter
@@ -60,7 +61,18 @@ class Series:
     """Which of CURVE_STYLES it is drawn in; None: the one of its place."""
 
 
-class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
+class DataPlot(PlotWidget, can_focus=False, inherit_bindings=False):
+    """A plot that is blank until there is something to draw: the library's axes would go from 0 to 1."""
+
+    has_data = False
+    """Whether there has been something to draw."""
+
+    def render(self) -> RenderResult:
+        """Paint the canvases, once there is something to paint."""
+        return super().render() if self.has_data else ""
+
+
+class Plot(DataPlot, can_focus=False, inherit_bindings=False):
     """Curves between axes, all of them or a part."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {*CURVE_STYLES, "plot--mark"}
@@ -99,6 +111,7 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
         if is_log != self._is_log:
             self._values = None
         self._is_log, self._is_whole, self._until = is_log, is_whole, until
+        self.has_data = self.has_data or any(curve.steps for curve in self._series)
         self._draw()
 
     def show_all(self) -> None:
@@ -174,8 +187,8 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
         low, high = self._value_span
         room = max(self.size.width - self.margin_left - 2, 1)
         self.clear()
-        self.set_x_formatter(_StepAxis() if self._is_whole else NumericAxisFormatter())
-        self.set_y_formatter(_LogAxis() if self._is_log else NumericAxisFormatter())
+        self.set_x_formatter(_StepAxis() if self._is_whole else NumberAxis())
+        self.set_y_formatter(_LogAxis() if self._is_log else NumberAxis())
         self.set_xlimits(first, last)
         self.set_ylimits(low, high)
         signs: list[tuple[Numbers, Numbers, str, str]] = []
@@ -273,6 +286,15 @@ def _moved(span: Span, part: float) -> Span:
 _STYLE_OF = {True: "line_style", False: "marker_style"}
 
 
+class NumberAxis(NumericAxisFormatter):
+    """Nice numbers, of which zero has no minus: the library's ticks are sums, and miss it by a hair."""
+
+    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
+        """With as many decimals as tell neighbours apart."""
+        labels = super().get_labels_for_ticks(ticks)
+        return [label if float(label) else label.removeprefix("-") for label in labels]
+
+
 class _StepAxis(NumericAxisFormatter):
     """Whole steps only."""
 
@@ -282,7 +304,7 @@ class _StepAxis(NumericAxisFormatter):
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         """Without decimals."""
-        return [f"{tick:.0f}" for tick in ticks]
+        return [f"{tick:z.0f}" for tick in ticks]
 
 
 class _LogAxis(AxisFormatter):

@@ -4,10 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
-from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
-from textual.cache import LRUCache
 from textual.events import Click, MouseScrollDown, MouseScrollUp, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -15,18 +13,16 @@ from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollTo
 from textual.strip import Strip
 
-from engine.store.records import EventRecord, StepRecord
+from engine.store.records import StepRecord
 from tui.actions import Place, bindings
-from tui.folding import Folding
+from tui.folding import Folding, Unfolded
 from tui.text import safe_text
-from tui.trajectory import Place as RowPlace
 from tui.trajectory import Trajectory
 from tui.widgets.columns import Column, Difference, Numbers, choose_columns
-from tui.widgets.row_cells import RowCells, StepLine
+from tui.widgets.row_cells import RowCells
+from tui.widgets.row_strips import MARGIN, RowStrips, placeholder_line, with_badge
 
 _HEADER_LINES = 1
-_MARGIN = 1
-
 _NOTICE_S = 3.0
 
 _AHEAD_ROWS = 200
@@ -75,16 +71,16 @@ class TrajectoryTable(ScrollView, can_focus=True):
         self._target = ""
         self._difference = Difference.PREVIOUS
         self._shows = Numbers.STANDARD
-        self._folding: Folding | None = None
+        self._lines: Folding | Unfolded = Unfolded(self._trajectory)
         self._place_before_folding = (0, 0)
         self._awaited: tuple[int, int] | None = None
         self._columns: tuple[Column, ...] = ()
         self._width = 0
         self._height = 0
-        self._header_strip: Strip | None = None
+        self._painted: RowStrips | None = None
         self._awaits_rows = False
         """Something has been painted of which not everything was held."""
-        self._strips: LRUCache[tuple[RowPlace, RowPlace, bool], Strip] = LRUCache(1000)
+
         self.cursor = 0
         """Index in the trajectory of the row that the keys move."""
 
@@ -99,7 +95,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
         place = self.place if keep_place else None
         self._trajectory = trajectory
         self._target = target
-        self._folding = Folding(trajectory) if self._folding is not None else None
+        self._lines = Folding(trajectory) if self._is_folded else Unfolded(trajectory)
         self.follows = place is None
         self.new_rows = 0
         if place is not None and trajectory.run is not None:
@@ -148,7 +144,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
             return
         top_line = round(self.scroll_y)
         last = len(self._trajectory) - len(indexes) - 1
-        top = self._span(top_line).start if last >= 0 else 0
+        top = self._lines.span(top_line).start if last >= 0 else 0
         is_in_between = False
         for index in indexes:
             if last >= 0 and index <= top:
@@ -163,13 +159,12 @@ class TrajectoryTable(ScrollView, can_focus=True):
         if is_in_between:
             # A step may have got another one before it, whose words it differs from.
             self._forget_strips()
-        if self._folding is not None:
-            self._folding.update(min(indexes))
+        self._lines.update(min(indexes))
         self._fit()
-        new_top_line = self._line_of(top)
+        new_top_line = self._lines.line_of(top)
         if not self.follows and new_top_line != top_line:
             self._show_from(new_top_line)
-        if self.follows or is_in_between or self._line_of(min(indexes)) < top_line + self._page():
+        if self.follows or is_in_between or self._lines.line_of(min(indexes)) < top_line + self._page():
             self.refresh()
         else:
             self._refresh_badge()
@@ -177,8 +172,7 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def rows_removed(self) -> None:
         """Rows at the end of the trajectory are gone; the table follows its end."""
-        if self._folding is not None:
-            self._folding.update(len(self._trajectory))
+        self._lines.update(len(self._trajectory))
         self.follows, self.new_rows, self._awaited = True, 0, None
         self._fit()
         self.refresh()
@@ -195,18 +189,20 @@ class TrajectoryTable(ScrollView, can_focus=True):
         """Paint one line."""
         width = self._width
         if not len(self._trajectory):
-            return self._placeholder_line(y, width).apply_style(self.rich_style)
+            shown = placeholder_line(self._placeholder, y, self.size.height, width, self._tone("placeholder"))
+            return shown.apply_style(self.rich_style)
         if y < _HEADER_LINES:
-            return self._header(width)
+            return self._strips.header(width)
         line = y + round(self.scroll_y) - _HEADER_LINES
-        if line >= self._line_count:
+        if line >= len(self._lines):
             strip = Strip.blank(width, self.rich_style)
         else:
-            if self._folding is None and y in (_HEADER_LINES, self._height - 1):
+            if not self._is_folded and y in (_HEADER_LINES, self._height - 1):
                 self._look_ahead(line)
-            strip = self._row_strip(line, width)
+            is_cursor = self.has_focus and self.cursor in self._lines.span(line)
+            strip = self._strips.row(line, width, is_cursor=is_cursor)
         if y == self._height - 1 and self.new_rows:
-            strip = self._with_badge(strip, width)
+            strip = with_badge(strip, f" {self.new_rows} new ↓ ", width, self._tone("badge"), self.rich_style)
         return strip
 
     def notify_style_update(self) -> None:
@@ -250,19 +246,19 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def action_row_up(self) -> None:
         """Move up a row."""
-        self._move_to_line(self._line_of(self.cursor) - 1)
+        self._move_to_line(self._lines.line_of(self.cursor) - 1)
 
     def action_row_down(self) -> None:
         """Move down a row."""
-        self._move_to_line(self._line_of(self.cursor) + 1)
+        self._move_to_line(self._lines.line_of(self.cursor) + 1)
 
     def action_page_up(self) -> None:
         """Move up a screenful."""
-        self._move_to_line(self._line_of(self.cursor) - self._page())
+        self._move_to_line(self._lines.line_of(self.cursor) - self._page())
 
     def action_page_down(self) -> None:
         """Move down a screenful."""
-        self._move_to_line(self._line_of(self.cursor) + self._page())
+        self._move_to_line(self._lines.line_of(self.cursor) + self._page())
 
     def action_first_row(self) -> None:
         """Go to the first row."""
@@ -299,20 +295,20 @@ class TrajectoryTable(ScrollView, can_focus=True):
     def action_toggle_folding(self) -> None:
         """Fold steps that decode to the same prediction, or show every one again where it was."""
         here = (self.cursor, round(self.scroll_y))
-        offset = self._line_of(self.cursor) - round(self.scroll_y)
-        if self._folding is None:
-            self._folding = Folding(self._trajectory)
+        offset = self._lines.line_of(self.cursor) - round(self.scroll_y)
+        if not self._is_folded:
+            self._lines = Folding(self._trajectory)
             self._place_before_folding = here
-            top = self._line_of(self.cursor) - offset
+            top = self._lines.line_of(self.cursor) - offset
         else:
-            self._folding = None
+            self._lines = Unfolded(self._trajectory)
             cursor, top = self._place_before_folding
             if cursor != self.cursor:
                 top = self.cursor - offset
         self._forget_strips()
         self._fit()
         if not self.follows:
-            self._show_from(min(max(top, 0), max(self._line_count - self._page(), 0)))
+            self._show_from(min(max(top, 0), max(len(self._lines) - self._page(), 0)))
         self.refresh()
 
     def action_next_change(self) -> None:
@@ -351,8 +347,8 @@ class TrajectoryTable(ScrollView, can_focus=True):
 
     def _move_to_line(self, line: int) -> None:
         """Put the cursor on a line: on the newest of the rows that it stands for."""
-        if self._line_count:
-            self._move_to(self._span(min(max(line, 0), self._line_count - 1))[-1])
+        if len(self._lines):
+            self._move_to(self._lines.span(min(max(line, 0), len(self._lines) - 1))[-1])
 
     def _move_to(self, index: int) -> None:
         """Put the cursor on a row; on the last one the table follows."""
@@ -381,20 +377,12 @@ class TrajectoryTable(ScrollView, can_focus=True):
         self.refresh()
 
     @property
-    def _line_count(self) -> int:
-        return len(self._trajectory if self._folding is None else self._folding)
-
-    def _line_of(self, index: int) -> int:
-        """The line on which a row stands."""
-        return index if self._folding is None else self._folding.line_of(index)
-
-    def _span(self, line: int) -> range:
-        """Indexes of the rows that a line stands for."""
-        return range(line, line + 1) if self._folding is None else self._folding.span(line)
+    def _is_folded(self) -> bool:
+        return isinstance(self._lines, Folding)
 
     def _fit(self) -> None:
         """Make room for the rows there are, and keep what is looked at in view."""
-        lines = self._line_count
+        lines = len(self._lines)
         width = self._width = self.scrollable_content_region.width
         self._height = self.size.height  # kept, as the width is: every line that is painted asks
         size = Size(width, lines + _HEADER_LINES if lines else 0)
@@ -402,14 +390,14 @@ class TrajectoryTable(ScrollView, can_focus=True):
         self.set_reactive(TrajectoryTable.virtual_size, size)
         self.vertical_scrollbar.window_virtual_size = size.height
         columns = choose_columns(
-            width - 2 * _MARGIN,
+            width - 2 * MARGIN,
             self._trajectory.last_step or 0,
             cell_len(safe_text(self._target)),
             terms=self._terms,
             measures=self._trajectory.measures,
             shows=self._shown_numbers,
             difference=self._difference,
-            is_folded=self._folding is not None,
+            is_folded=self._is_folded,
         )
         if columns != self._columns:
             self._columns = columns
@@ -438,118 +426,51 @@ class TrajectoryTable(ScrollView, can_focus=True):
         self.scroll_to(y=line, animate=False, force=True)
 
     def _scroll_to_cursor(self) -> None:
-        top, line = round(self.scroll_y), self._line_of(self.cursor)
+        top, line = round(self.scroll_y), self._lines.line_of(self.cursor)
         if line < top:
             self._show_from(line)
         elif line >= top + self._page():
             self._show_from(line - self._page() + 1)
 
     def _refresh_row(self, index: int) -> None:
-        line = self._line_of(index) - round(self.scroll_y) + _HEADER_LINES
+        line = self._lines.line_of(index) - round(self.scroll_y) + _HEADER_LINES
         if _HEADER_LINES <= line < self.size.height:
             self.refresh(Region(0, line, self.size.width, 1))
 
     def _refresh_badge(self) -> None:
         self.refresh(Region(0, self.size.height - 1, self.size.width, 1))
 
-    def _placeholder_line(self, y: int, width: int) -> Strip:
-        index = y - max((self.size.height - len(self._placeholder)) // 2 - 1, 0)
-        if not 0 <= index < len(self._placeholder):
-            return Strip.blank(width)
-        text = safe_text(self._placeholder[index], limit=max(width - 2, 0))
-        left = max((width - len(text)) // 2, 0)
-        segments = [Segment(" " * left), Segment(text, self._tone("placeholder"))]
-        return Strip(segments).adjust_cell_length(width)
-
-    def _header(self, width: int) -> Strip:
-        if self._header_strip is None:
-            strip = Strip([Segment(" " * _MARGIN + self._cells.header())]).adjust_cell_length(width)
-            self._header_strip = strip.apply_style(self._tone("header")).apply_style(self.rich_style)
-        return self._header_strip
-
     def _forget_strips(self) -> None:
         """What was painted looks otherwise now."""
-        self._strips.clear()
-        self._header_strip = None
-
-    def _row_strip(self, line: int, width: int) -> Strip:
-        """A row, or the folded steps that stand on one line."""
-        trajectory, span = self._trajectory, self._span(line)
-        is_cursor = self.cursor in span and self.has_focus
-        first = trajectory.place(span[0])
-        key = (first, first if len(span) == 1 else trajectory.place(span[-1]), is_cursor)
-        strip = self._strips.get(key)
-        if strip is None:
-            newest, is_whole = trajectory.row(span[-1]), True
-            if isinstance(newest, EventRecord):
-                segments = self._cells.event(newest, width - 2 * _MARGIN)
-            elif newest is None:
-                self._want(span[-1])
-                segments, is_whole = self._cells.unread(trajectory.step_at(span[-1])), False
-            else:
-                step_line, is_whole = self._step_line(line, newest)
-                segments = self._cells.step(step_line)
-            strip = Strip([Segment(" " * _MARGIN), *segments]).adjust_cell_length(width)
-            if is_cursor:
-                strip = strip.apply_style(self._tone("cursor"))
-            # Every change of style costs some twenty bytes on the line: equal neighbours become one.
-            strip = strip.apply_style(self.rich_style).simplify()
-            if is_whole:
-                self._strips[key] = strip
-            else:
-                self._awaits_rows = True
-        return strip
+        self._painted = None
 
     @property
-    def _cells(self) -> RowCells:
-        return RowCells(self._columns, self._difference, self._target, self._tone)
+    def _strips(self) -> RowStrips:
+        if self._painted is None:
+            cells = RowCells(self._columns, self._difference, self._target, self._tone)
+            self._painted = RowStrips(
+                self._trajectory, self._lines, cells, lambda: self.rich_style, self._await_row
+            )
+        return self._painted
 
-    def _step_line(self, line: int, newest: StepRecord) -> tuple[StepLine, bool]:
-        """What a line shows, and whether nothing of it has still to be read."""
-        span = self._span(line)
-        decoded_at = self._decoded_on(line)
-        needs_previous = decoded_at is not None and self._difference is Difference.PREVIOUS
-        previous_at = self._trajectory.decoded_before(span[0]) if needs_previous else None
-        decoded, previous = self._step_in(decoded_at), self._step_in(previous_at)
-        is_whole = (decoded is None) == (decoded_at is None) and (previous is None) == (previous_at is None)
-        first_step = self._trajectory.step_at(span[0])
-        return StepLine(newest, first_step, len(span), decoded, previous), is_whole
-
-    def _decoded_on(self, line: int) -> int | None:
-        """Index of the newest decoded step on a line."""
-        if self._folding is not None:
-            return self._folding.decoded_on(line)
-        return line if self._trajectory.decoded_before(line + 1) == line else None
-
-    def _step_in(self, index: int | None) -> StepRecord | None:
-        """The step in a row; None when it has to be read."""
-        row = None if index is None else self._trajectory.row(index)
-        if index is not None and row is None:
-            self._want(index)
-        return row if isinstance(row, StepRecord) else None
+    def _await_row(self, index: int) -> None:
+        """Have a row read that is in view, which is painted again when it comes."""
+        self._awaits_rows = True
+        self._want(index)
 
     def _look_ahead(self, line: int) -> None:
         """Have the rows read that come into view next."""
         for index in (line - _AHEAD_ROWS, line + _AHEAD_ROWS):
-            index = min(max(index, 0), self._line_count - 1)
+            index = min(max(index, 0), len(self._lines) - 1)
             if self._trajectory.row(index) is None:
                 self._want(index)
 
     def _want(self, index: int) -> None:
         """Have a row read, and those around it unless most of them are folded away."""
-        around = _AHEAD_ROWS if self._folding is None else 0
+        around = 0 if self._is_folded else _AHEAD_ROWS
         steps, run = self._trajectory.ask(index, around=around), self._trajectory.run
         if steps is not None and run is not None:
             self.post_message(self.RowsMissing(run, steps))
-
-    def _with_badge(self, strip: Strip, width: int) -> Strip:
-        badge = f" {self.new_rows} new ↓ "
-        return Strip.join(
-            [
-                strip.crop(0, max(width - len(badge) - 1, 0)),
-                Strip([Segment(badge, self._tone("badge")), Segment(" ", self.rich_style)]),
-            ]
-        )
 
     def _tone(self, name: str) -> Style:
         return self.get_component_rich_style(f"table--{name}", partial=True)
