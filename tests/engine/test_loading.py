@@ -52,6 +52,12 @@ def message(name):
 print(message("sonar-llm-100m"))
 BUNDLES["local"] = replace(BUNDLES["sonar-llm-100m"], generator="/nowhere")
 print(message("local"))
+generator = Path(sys.argv[1])
+generator.mkdir()
+for name in ("config.json", "model.safetensors"):
+    (generator / name).touch()
+BUNDLES["local"] = replace(BUNDLES["sonar-llm-100m"], generator=str(generator))
+print(message("local"))
 place = Path(message("local").rpartition("put it into ")[2])
 place.mkdir(parents=True)
 (place / "sentencepiece.source.256000.model").write_bytes(sentencepiece_model())
@@ -71,7 +77,7 @@ def test_without_a_network_it_says_what_to_put_where(tmp_path: Path) -> None:
         "FAIRSEQ2_CACHE_DIR": str(tmp_path / "fairseq2"),
     }
     result = subprocess.run(
-        [sys.executable, "-c", UNREACHABLE],
+        [sys.executable, "-c", UNREACHABLE, str(tmp_path / "generator")],
         cwd=REPOSITORY,
         env=environment,
         capture_output=True,
@@ -80,9 +86,10 @@ def test_without_a_network_it_says_what_to_put_where(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    generator, tokenizer, encoder = result.stdout.splitlines()
+    generator, path, tokenizer, encoder = result.stdout.splitlines()
     assert generator.startswith("generator: raxtemur/sonar-llm-100m is neither here nor within reach")
     assert generator.endswith(str(tmp_path / "hub" / "models--raxtemur--sonar-llm-100m"))
+    assert path == "generator: /nowhere: no such directory"
     assert tokenizer.startswith(
         "tokenizer: https://dl.fbaipublicfiles.com/SONAR/sentencepiece.source.256000.model is neither here"
     )

@@ -145,7 +145,7 @@ def test_half_a_transaction_in_a_rollback_journal_is_never_read(tmp_path: Path, 
 def test_where_files_cannot_be_locked_the_database_says_who_is_at_work(light: LightLaboratory) -> None:
     run, worker = light.running(WITHOUT_LOCKS)
     assert "cannot be locked; going by what the database says" in light.log
-    second = light.start_worker(f"{WITHOUT_LOCKS}\nfrom engine.work import office\noffice.PATIENCE_S = 1")
+    second = light.start_worker(f"{WITHOUT_LOCKS}\nfrom engine.work import lock\nlock.PATIENCE_S = 1")
     assert second.wait(timeout=60) == 0
     light.check_goes_on_without_a_gap(run, worker)
 
