@@ -103,7 +103,8 @@ def test_compiled_and_plain_passes_read_the_same_folded_weights() -> None:
     decoder: Any = plain.decoder.decoder
     attentions = [layer.encoder_decoder_attn for layer in decoder.layers]
     folded = torch.cat([each.output_proj.weight.data @ each.v_proj.weight.data for each in attentions])
-    alike = [each for each in gc.get_objects() if type(each) is Tensor and each.shape == folded.shape]
+    tensors = [each for each in gc.get_objects() if type(each) is Tensor]
+    alike = [each for each in tensors if (each.shape, each.dtype) == (folded.shape, folded.dtype)]
     places = {each.data_ptr() for each in alike if torch.allclose(each, folded, atol=1e-6)}
     assert len(places - {folded.data_ptr()}) == 1
 
